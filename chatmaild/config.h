@@ -1,0 +1,113 @@
+/*
+ * chatmail.ini, typed: every option with its default, range and meaning in one table
+ * (config.c). Shared by the daemon and cmdeploy. Immutable once loaded: a reload makes a
+ * new one. The ini syntax is proto/ini.h's; types, defaults and validation go through
+ * libconfuse. Source: spec config.md; docs/config.md is checked against the table.
+ */
+#ifndef CHATMAILD_CONFIG_H
+#define CHATMAILD_CONFIG_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "chatmaild/endpoint.h"
+
+#define CONFIG_PATH	   "/etc/chatmaild/chatmail.ini"
+#define CONFIG_PATH_PYTHON "/usr/local/lib/chatmaild/chatmail.ini"
+
+enum iroh_relay {
+	IROH_LOCAL,  /* key absent: we run the relay, URL is https://<mail_domain> */
+	IROH_NONE,   /* key empty: clients use their own default */
+	IROH_REMOTE, /* key set */
+};
+
+enum tls_mode {
+	TLS_ACME,
+	TLS_SELF,
+	TLS_EXTERNAL,
+};
+
+struct config {
+	char *path; /* the file it came from */
+
+	char *mail_domain;	/* as addresses are built: "chat.example", "[192.0.2.1]" */
+	char *mail_domain_bare; /* without the brackets of an IPv4 relay */
+	bool ipv4_relay;
+
+	/* Sending. */
+	int max_user_send_per_minute;
+	int max_user_send_burst_size;
+	int64_t max_message_size; /* bytes */
+	char **passthrough_senders, **passthrough_recipients; /* NULL-terminated lists */
+
+	/* Keeping. */
+	int64_t max_mailbox_size; /* MiB */
+	int delete_mails_after;	  /* days, as the two below */
+	int delete_large_after;
+	int delete_inactive_users_after;
+
+	/* New accounts. */
+	int username_min_length, username_max_length;
+	int password_min_length;
+	double max_load_1m;
+	int64_t min_available_memory; /* MiB */
+	int64_t min_free_disk_space;  /* MiB */
+
+	/* Places. */
+	char *mailboxes_dir;
+	char *passdb_path;
+	char *state_dir;
+	char *mail_user;   /* uid and gid in dict replies */
+	char *www_folder;
+	char *turn_socket_path;
+
+	/* Sockets. An unset metrics_address has len 0. */
+	struct endpoint auth_socket, metadata_socket, lastlogin_socket, http_socket,
+	    admin_socket;
+	struct endpoint filter_outgoing_socket, filter_incoming_socket;
+	struct endpoint reinject_outgoing, reinject_incoming;
+	struct endpoint metrics_address;
+
+	/* Push, calls, helpers. */
+	char *push_url, *push_ca_file;
+	enum iroh_relay iroh;
+	char *iroh_relay; /* URL, "" when IROH_NONE */
+	char *turn_secret;
+	bool echobot;
+
+	/* Deployment only. */
+	bool disable_ipv6, imap_rawlog, imap_compress;
+	char *acme_email, *mtail_address;
+	char *privacy_postal, *privacy_mail, *privacy_pdo, *privacy_supervisor;
+	int max_imap_connections, max_smtp_connections;
+	enum tls_mode tls_mode;
+	char *tls_cert_path, *tls_key_path;
+
+	/* Limits of the daemon itself. */
+	int64_t user_cache_size; /* MiB of memory for known users */
+
+	char *unknown_keys; /* blank-separated, in file order; "" if none */
+};
+
+/*
+ * Read and check path. On success a new config (config_free() it); warnings, one line
+ * each, were written to err. On failure NULL, and err got "PATH:LINE: key: what is wrong,
+ * what to write instead" lines; all mistakes at once, not only the first.
+ */
+struct config *config_load(const char *path, FILE *err);
+void config_free(struct config *c);
+
+/* The file to read without -c: the first that exists, else CONFIG_PATH. */
+const char *config_default_path(void);
+
+/*
+ * One row of the option table, for docs, samples and templates. */
+struct config_option {
+	const char *key;
+	const char *type;     /* "integer", "text", "list", "size", "boolean", ... */
+	const char *fallback; /* default as one would write it; NULL = required or unset */
+	const char *help;     /* one sentence */
+};
+const struct config_option *config_options(size_t *n);
+
+#endif

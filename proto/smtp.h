@@ -1,0 +1,68 @@
+/*
+ * SMTP lines, both halves: commands in (server), replies in (client). RFC 5321.
+ * Knows bytes, not sockets; nothing here allocates.
+ */
+#ifndef PROTO_SMTP_H
+#define PROTO_SMTP_H
+
+#include "proto/span.h"
+
+/* Longest command line accepted, CRLF included. RFC 5321 4.5.3.1.4 asks for 512; SRS
+ * senders, ORCPT and other parameters make longer ones legitimate. */
+#define SMTP_COMMAND_MAX 4096
+#define SMTP_PATH_MAX	 1024 /* bytes of an address; RFC 5321 4.5.3.1.3 asks for 256 */
+#define SMTP_REPLY_MAX	 2048 /* bytes kept of a reply's text, all lines together */
+
+enum smtp_verb {
+	SMTP_UNKNOWN,
+	SMTP_HELO,
+	SMTP_EHLO,
+	SMTP_LHLO,
+	SMTP_MAIL,
+	SMTP_RCPT,
+	SMTP_DATA,
+	SMTP_RSET,
+	SMTP_NOOP,
+	SMTP_VRFY,
+	SMTP_QUIT,
+};
+
+/* Verb of a command line without its line end; arg is what follows, trimmed. */
+enum smtp_verb smtp_parse_command(struct span line, struct span *arg);
+
+/*
+ * The path of MAIL or RCPT: keyword is "FROM" or "TO", arg what stood behind the verb.
+ * Accepts blanks after the colon and any parameters after the path, which are ignored.
+ * address gets what stands between < and >, a source route (RFC 5321 4.1.1.3) cut off,
+ * quoted local parts kept as they came; it is empty for the null sender <>.
+ * Control characters, NUL, blanks outside quotes, over-long paths are refused.
+ * Returns NULL, or why not: a literal.
+ */
+const char *smtp_parse_path(struct span arg, const char *keyword, struct span *address);
+
+/* A reply as it gathers: feed line by line until it is complete. */
+struct smtp_reply {
+	unsigned code;		   /* 200..599 */
+	size_t len;		   /* of text */
+	char text[SMTP_REPLY_MAX]; /* lines joined by LF, codes and separators taken off */
+	bool begun;
+};
+
+enum smtp_reply_state {
+	SMTP_REPLY_MORE,
+	SMTP_REPLY_COMPLETE,
+	SMTP_REPLY_BROKEN, /* no code, or another code than the lines before */
+};
+
+void smtp_reply_init(struct smtp_reply *r);
+
+/* One line without its line end. Text beyond SMTP_REPLY_MAX is dropped, not an error. */
+enum smtp_reply_state smtp_reply_feed(struct smtp_reply *r, struct span line);
+
+/*
+ * Write code and text as one reply, multi-line if text holds LF ("250-a", "250 b"), each
+ * line CRLF-ended. As snprintf: returns the length needed, writes at most size bytes.
+ */
+size_t smtp_format_reply(char *buf, size_t size, unsigned code, struct span text);
+
+#endif
