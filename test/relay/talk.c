@@ -1,0 +1,420 @@
+/*
+ * Two real Delta Chat clients on one relay: they make their addresses by logging in,
+ * get to know each other by SecureJoin and talk; clear text must bounce off. Each step
+ * is shown with its time; the first that fails ends the run and is named.
+ */
+#include <errno.h>
+#include <ftw.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "test/relay/deltachat.h"
+#include "test/relay/submit.h"
+
+#define MESSAGES_DEFAULT 5 /* both ways within the burst a relay allows by default */
+#define MESSAGES_MAX     1000
+#define ATTACHMENT_BYTES                                                               \
+	200000 /* above 140 kB clients fetch it as a second message                    \
+		*/
+#define REFUSAL "523 Encryption Needed: Invalid Unencrypted Mail"
+
+struct person {
+	const char *name;
+	char address[128], password[24];
+	struct deltachat *client;
+	uint32_t chat; /* with the other */
+};
+
+struct talk {
+	const char *server, *dir, *json_path;
+	struct deltachat_relay relay;
+	size_t messages;
+	struct person alice, bob;
+	char *invitation;
+	uint32_t alice_knows_bob; /* contact id */
+	double *round_trip;       /* ms, sorted once all are there */
+	json_t *report;
+	char failure[2600];
+};
+
+static double seconds_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+/* Name why the step failed; returns -1. */
+__attribute__((format(printf, 2, 3))) static int fail(
+    struct talk *t, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(t->failure, sizeof t->failure, format, ap);
+	va_end(ap);
+	return -1;
+}
+
+static int client_failed(struct talk *t, const struct person *p)
+{
+	return fail(t, "%s: %s", p->name, deltachat_error(p->client));
+}
+
+/* len random letters and digits, as clients invent addresses and passwords. */
+static void invent(char *text, size_t len)
+{
+	static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz234567"; /* 32 */
+	unsigned char random[64];
+
+	if (getrandom(random, len, 0) != (ssize_t)len)
+		abort();
+	for (size_t i = 0; i < len; i++)
+		text[i] = alphabet[random[i] % 32];
+	text[len] = '\0';
+}
+
+static int start(struct talk *t, struct person *p)
+{
+	char local[10];
+
+	invent(local, 9);
+	invent(p->password, sizeof p->password - 2);
+	snprintf(p->address, sizeof p->address, "%s@%s", local, t->relay.domain);
+	p->client = deltachat_start(t->server, t->dir, p->name);
+	if (!p->client)
+		return fail(
+		    t, "cannot start a client in %s: %s", t->dir, strerror(errno));
+	return 0;
+}
+
+static int login(struct talk *t, struct person *p)
+{
+	if (start(t, p) < 0)
+		return -1;
+	if (deltachat_login(p->client, &t->relay, p->address, p->password) < 0)
+		return client_failed(t, p);
+	return 0;
+}
+
+static int alice_logs_in(struct talk *t)
+{
+	return login(t, &t->alice);
+}
+
+static int bob_logs_in(struct talk *t)
+{
+	return login(t, &t->bob);
+}
+
+static int alice_invites(struct talk *t)
+{
+	t->invitation = deltachat_invite(t->alice.client);
+	return t->invitation ? 0 : client_failed(t, &t->alice);
+}
+
+static int securejoin(struct talk *t)
+{
+	t->bob.chat = deltachat_join(t->bob.client, t->invitation);
+	if (t->bob.chat == 0)
+		return client_failed(t, &t->bob);
+	if (deltachat_invited(t->alice.client, &t->alice.chat, &t->alice_knows_bob) < 0)
+		return client_failed(t, &t->alice);
+	if (deltachat_joined(t->bob.client) < 0)
+		return client_failed(t, &t->bob);
+	return 0;
+}
+
+/* One message from a to b must arrive as it was sent, encrypted. */
+static int say(struct talk *t, struct person *a, struct person *b, const char *text)
+{
+	struct deltachat_message m;
+	int rc = 0;
+
+	if (deltachat_send(a->client, a->chat, text, NULL) == 0)
+		return client_failed(t, a);
+	if (deltachat_receive(b->client, &m) < 0)
+		return client_failed(t, b);
+	if (strcmp(m.text, text) != 0)
+		rc = fail(t, "%s received '%s' instead of '%s'", b->name, m.text, text);
+	else if (!m.encrypted)
+		rc = fail(t, "%s: '%s' is not shown as encrypted", b->name, text);
+	deltachat_message_deinit(&m);
+	return rc;
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static int exchange(struct talk *t)
+{
+	char text[64];
+	double *ms = t->round_trip;
+
+	for (size_t i = 0; i < t->messages; i++) {
+		double begin = seconds_now();
+
+		snprintf(text, sizeof text, "ping %zu", i + 1);
+		if (say(t, &t->alice, &t->bob, text) < 0)
+			return -1;
+		snprintf(text, sizeof text, "pong %zu", i + 1);
+		if (say(t, &t->bob, &t->alice, text) < 0)
+			return -1;
+		ms[i] = (seconds_now() - begin) * 1000;
+	}
+	qsort(ms, t->messages, sizeof ms[0], compare_doubles);
+	printf("    %zu messages each way, there and back: min %.0f ms, median %.0f "
+	       "ms, max "
+	       "%.0f ms\n",
+	    t->messages, ms[0], ms[t->messages / 2], ms[t->messages - 1]);
+	json_object_set_new(t->report, "round_trip_ms",
+	    json_pack("{s:I, s:f, s:f, s:f}", "messages", (json_int_t)t->messages,
+		"min", ms[0], "median", ms[t->messages / 2], "max",
+		ms[t->messages - 1]));
+	return 0;
+}
+
+/* A file nobody can compress: path is where to write it. */
+static int write_attachment(const char *path, unsigned char *bytes)
+{
+	FILE *f = fopen(path, "wbe");
+	bool whole;
+
+	for (size_t n = 0; n < ATTACHMENT_BYTES;
+	     n += 200) /* getrandom() gives 256 whole */
+		if (getrandom(bytes + n, 200, 0) != 200)
+			abort();
+	if (!f)
+		return -1;
+	whole = fwrite(bytes, ATTACHMENT_BYTES, 1, f) == 1;
+	return fclose(f) == 0 && whole ? 0 : -1;
+}
+
+static bool same_file(const char *path, const unsigned char *bytes)
+{
+	unsigned char *found = malloc(ATTACHMENT_BYTES + 1);
+	FILE *f = path ? fopen(path, "rbe") : NULL;
+	bool same = f && found &&
+		    fread(found, 1, ATTACHMENT_BYTES + 1, f) == ATTACHMENT_BYTES &&
+		    memcmp(found, bytes, ATTACHMENT_BYTES) == 0;
+
+	if (f)
+		fclose(f);
+	free(found);
+	return same;
+}
+
+static int send_attachment(struct talk *t)
+{
+	unsigned char *bytes = malloc(ATTACHMENT_BYTES);
+	struct deltachat_message m = { 0 };
+	char path[4096];
+	int rc = -1;
+
+	snprintf(path, sizeof path, "%s/picture.bin", t->dir);
+	if (!bytes || write_attachment(path, bytes) < 0)
+		fail(t, "cannot write %s: %s", path, strerror(errno));
+	else if (deltachat_send(t->bob.client, t->bob.chat, "a picture", path) == 0)
+		client_failed(t, &t->bob);
+	else if (deltachat_receive(t->alice.client, &m) < 0 ||
+		 deltachat_fetch(t->alice.client, &m) < 0)
+		client_failed(t, &t->alice);
+	else if (!same_file(m.file, bytes))
+		fail(t, "alice's copy of the attachment differs from bob's");
+	else if (!m.encrypted)
+		fail(t, "alice: the attachment is not shown as encrypted");
+	else
+		rc = 0;
+	deltachat_message_deinit(&m);
+	free(bytes);
+	return rc;
+}
+
+static int clear_text_bounces(struct talk *t)
+{
+	char message[1024], reply[512];
+
+	snprintf(message, sizeof message,
+	    "From: <%s>\r\nTo: <%s>\r\nSubject: hello\r\nDate: Mon, 3 Aug 2026 "
+	    "10:00:00 "
+	    "+0000\r\nMessage-ID: <%s-clear>\r\n\r\nNothing is secret here.\r\n",
+	    t->alice.address, t->bob.address, t->alice.address);
+	if (submit(t->relay.host, t->relay.smtp_port, t->alice.address,
+		t->alice.password, t->bob.address, message, reply, sizeof reply) < 0)
+		return fail(t, "submission: %s", reply);
+	if (strcmp(reply, REFUSAL) != 0)
+		return fail(
+		    t, "the relay answered '%s' instead of '" REFUSAL "'", reply);
+	printf("    %s\n", reply);
+	return 0;
+}
+
+static const struct step {
+	const char *name;
+	int (*run)(struct talk *t);
+} steps[] = {
+	{ "alice logged in, address created", alice_logs_in },
+	{ "bob logged in, address created", bob_logs_in },
+	{ "alice shows an invitation", alice_invites },
+	{ "SecureJoin: both verified each other", securejoin },
+	{ "messages exchanged, all encrypted", exchange },
+	{ "200 kB attachment arrived unchanged", send_attachment },
+	{ "clear text refused", clear_text_bounces },
+};
+
+static int run_steps(struct talk *t)
+{
+	json_t *list = json_array();
+
+	json_object_set_new(t->report, "steps", list);
+	for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+		double begin = seconds_now(), took;
+		int rc = steps[i].run(t);
+
+		took = seconds_now() - begin;
+		if (rc < 0) {
+			printf("  FAILED after %.2f s: %s\n", took, steps[i].name);
+			fprintf(stderr, "talk: %s: %s\n", steps[i].name, t->failure);
+			json_object_set_new(t->report, "failed",
+			    json_sprintf("%s: %s", steps[i].name, t->failure));
+			return -1;
+		}
+		printf("  %-42s %6.2f s\n", steps[i].name, took);
+		fflush(stdout);
+		json_array_append_new(list,
+		    json_pack("{s:s, s:f}", "name", steps[i].name, "seconds", took));
+	}
+	return 0;
+}
+
+static int remove_entry(
+    const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	return remove(path);
+}
+
+static void usage(void)
+{
+	fputs(
+	    "usage: talk --server PATH --domain DOMAIN --host HOST --imap-port N "
+	    "--smtp-port N\n"
+	    "            [--messages N] [--dir DIR] [--json FILE]\n"
+	    "  --server    the deltachat-rpc-server program\n"
+	    "  --domain    of the new addresses\n"
+	    "  --host      of the relay; implicit TLS, any certificate\n"
+	    "  --messages  each way (5)\n"
+	    "  --dir       where the clients keep their data; must exist (a new folder "
+	    "under /tmp)\n"
+	    "  --json      where to write the report\n",
+	    stderr);
+	exit(2);
+}
+
+static unsigned number(const char *text, unsigned max)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	if (*end || end == text || n == 0 || n > max)
+		usage();
+	return (unsigned)n;
+}
+
+static void parse_arguments(struct talk *t, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "server", required_argument, NULL, 's' },
+		{ "domain", required_argument, NULL, 'd' },
+		{ "host", required_argument, NULL, 'h' },
+		{ "imap-port", required_argument, NULL, 'i' },
+		{ "smtp-port", required_argument, NULL, 'o' },
+		{ "messages", required_argument, NULL, 'n' },
+		{ "dir", required_argument, NULL, 'D' },
+		{ "json", required_argument, NULL, 'j' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (c) {
+		case 's':
+			t->server = optarg;
+			break;
+		case 'd':
+			t->relay.domain = optarg;
+			break;
+		case 'h':
+			t->relay.host = optarg;
+			break;
+		case 'i':
+			t->relay.imap_port = number(optarg, 65535);
+			break;
+		case 'o':
+			t->relay.smtp_port = number(optarg, 65535);
+			break;
+		case 'n':
+			t->messages = number(optarg, MESSAGES_MAX);
+			break;
+		case 'D':
+			t->dir = optarg;
+			break;
+		case 'j':
+			t->json_path = optarg;
+			break;
+		default:
+			usage();
+		}
+	}
+	if (optind != argc || !t->server || !t->relay.domain || !t->relay.host ||
+	    t->relay.imap_port == 0 || t->relay.smtp_port == 0)
+		usage();
+}
+
+int main(int argc, char **argv)
+{
+	struct talk t = {
+		.messages = MESSAGES_DEFAULT,
+		.alice.name = "alice",
+		.bob.name = "bob",
+		.report = json_object(),
+	};
+	char made[] = "/tmp/talk-XXXXXX";
+	int rc;
+
+	parse_arguments(&t, argc, argv);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (!t.dir)
+		t.dir = mkdtemp(made);
+	t.round_trip = calloc(t.messages, sizeof t.round_trip[0]);
+	if (!t.dir || !t.round_trip) {
+		perror("talk: no folder for the clients");
+		return 1;
+	}
+	rc = run_steps(&t);
+	deltachat_stop(t.alice.client);
+	deltachat_stop(t.bob.client);
+	if (t.json_path && json_dump_file(t.report, t.json_path, JSON_INDENT(2)) < 0) {
+		fprintf(stderr, "talk: cannot write %s\n", t.json_path);
+		rc = -1;
+	}
+	if (t.dir == made && rc == 0)
+		nftw(made, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	else
+		printf("  the clients' data and logs are in %s\n", t.dir);
+	json_decref(t.report);
+	free(t.invitation);
+	free(t.round_trip);
+	return rc < 0 ? 1 : 0;
+}
