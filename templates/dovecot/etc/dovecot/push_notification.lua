@@ -1,0 +1,20 @@
+-- Tells chatmaild of each delivered message: an empty metadata entry of the mailbox ends up
+-- as a SET at its metadata socket, which then wakes the user's devices.
+
+function dovecot_lua_notify_begin_txn(user)
+  return user
+end
+
+function dovecot_lua_notify_event_message_new(user, event)
+  -- What one device of the user sent to the others wakes nobody.
+  if user.username == event.from_address then
+    return
+  end
+  local mailbox = user:mailbox(event.mailbox)
+  mailbox:sync()
+  mailbox:metadata_set("/private/messagenew", "")
+  mailbox:free()
+end
+
+function dovecot_lua_notify_end_txn(user, success)
+end
