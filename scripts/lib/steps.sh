@@ -53,7 +53,7 @@ step() {
 		return 0
 	fi
 	printf ' failed (%d s)\n' $((SECONDS - start))
-	tail -n 25 "$log" >&2
+	tail -n "${step_tail:-25}" "$log" >&2
 	say "The whole log: $log" >&2
 	return "$status"
 }
