@@ -1,7 +1,12 @@
 /*
- * Metrics are fields of a service's own counters struct, described by a table right below
- * it; /metrics walks the tables. Every field is a uint64_t. Rows of one name that differ
- * in labels stand together.
+ * Metrics are fields of a service's own counters struct, described by a table right
+ * below it; /metrics walks the tables. Every field is a uint64_t.
+ *
+ * Both text formats want the samples of one family together, its description once. So a
+ * page is made of sources (a table and the counters it is read from): rows of one name
+ * are gathered over all of them, in the order in which the name first appears. Two
+ * services may share one table if their labels differ, as the two directions of the
+ * filter do.
  */
 #ifndef CHATMAILD_METRIC_H
 #define CHATMAILD_METRIC_H
@@ -12,14 +17,31 @@
 
 struct metric_def {
 	const char *name; /* chatmail_..., ends in _total for a counter */
-	const char *help; /* a sentence */
+	const char *help; /* a sentence; the first one of a name is shown */
 	enum openmetrics_type type;
 	const char *labels; /* NULL, or 'reason="load"' */
-	size_t offset;	    /* of a uint64_t in the counters struct */
+	size_t offset;      /* of a uint64_t in the counters struct */
 };
 
-/* Append the samples of one table to out. */
-void metric_write(struct evbuffer *out, const struct metric_def *def, size_t n,
-    const void *counters);
+struct metric_source {
+	const struct metric_def *defs;
+	size_t n;
+	const void *counters;
+	const char *labels; /* put before each row's own; NULL: none */
+};
+
+enum metric_format {
+	METRIC_TEXT,        /* Prometheus text format, version 0.0.4 */
+	METRIC_OPENMETRICS, /* OpenMetrics 1.0; the page ends with OPENMETRICS_EOF */
+};
+
+/* Append all sources' samples to out, family by family. The page's end is the caller's.
+ */
+void metric_write(struct evbuffer *out, enum metric_format format,
+    const struct metric_source *sources, size_t nsources);
+
+/* A family of one sample that is no whole number. */
+void metric_write_gauge(struct evbuffer *out, enum metric_format format,
+    const char *name, const char *help, const char *labels, double value);
 
 #endif
