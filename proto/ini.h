@@ -1,22 +1,35 @@
 /*
  * The text of chatmail.ini -> items. Accepts exactly what the Python package iniconfig
- * does (spec: comments, continuation lines, first '=' or ':', no quoting, no inline
- * comments in values), because operators bring files written for it.
+ * does, because operators bring files written for it:
+ *
+ *	# or ; as first non-blank character   comment, also indented; not behind a value
+ *	[name]                                section, verbatim; # or ; behind it cuts
+ *	key = value   key: value              at the first '=', or at the first ':' if
+ *that stands before it or there is no '=' more                                indented:
+ *goes on the value before it, LF between
+ *
+ * No quotes, no escapes, no interpolation; keys keep their case. A line that starts
+ *with
+ * '[' and ends in no ']' goes on the value before it, too. Lines end and blanks are
+ *trimmed as Python does it, Unicode white space included. Two rules are our own: no
+ *NUL, and at most INI_ITEMS_MAX lines with a key or a section.
  */
 #ifndef PROTO_INI_H
 #define PROTO_INI_H
 
 #include "proto/span.h"
 
+#define INI_ITEMS_MAX 4096 /* a real file has some 50; each is compared with each */
+
 struct ini_item {
 	struct span section;
 	struct span key;
 	struct span value; /* continuation lines joined by LF */
-	unsigned line;	   /* of the key, 1-based */
+	unsigned line;     /* of the key, 1-based */
 };
 
 struct ini {
-	struct ini_item *item;
+	struct ini_item *item; /* in the order of the file, owned */
 	size_t nitems;
 	/* An error, if ini_parse() failed: */
 	unsigned line;
@@ -24,8 +37,8 @@ struct ini {
 };
 
 /*
- * Parse text, which is changed in place and must outlive ini. 0, or -1 with ini->line and
- * ini->error set (nothing to free then).
+ * Parse text, which is changed in place and must outlive ini: the spans point into it.
+ * 0, or -1 with ini->line and ini->error set (nothing to free then).
  */
 int ini_parse(struct ini *ini, char *text, size_t len);
 void ini_deinit(struct ini *ini);

@@ -9,7 +9,7 @@
 
 #include "proto/span.h"
 
-#define OPENMETRICS_CONTENT_TYPE \
+#define OPENMETRICS_CONTENT_TYPE                                                       \
 	"application/openmetrics-text; version=1.0.0; charset=utf-8"
 #define OPENMETRICS_EOF "# EOF\n"
 
@@ -20,9 +20,9 @@ enum openmetrics_type {
 };
 
 /*
- * "# TYPE" and "# HELP" of a metric family. name is the sample's name; a counter's "_total"
- * is cut off for its family, as the format asks. Writers return the length needed and write
- * at most size bytes, as snprintf does.
+ * "# TYPE" and "# HELP" of a metric family. name is the sample's name; a counter's
+ * "_total" is cut off for its family, as the format asks. Writers return the length
+ * needed and write at most size bytes, as snprintf does.
  */
 size_t openmetrics_family(char *buf, size_t size, const char *name, const char *help,
     enum openmetrics_type type);

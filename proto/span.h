@@ -1,6 +1,6 @@
 /*
- * A borrowed run of bytes: where it starts and how long it is. It owns nothing, may hold
- * NUL, and is valid as long as the memory it points into.
+ * A borrowed run of bytes: where it starts and how long it is. It owns nothing, may
+ * hold NUL, and is valid as long as the memory it points into.
  */
 #ifndef PROTO_SPAN_H
 #define PROTO_SPAN_H
@@ -41,7 +41,8 @@ static inline bool span_is(struct span a, const char *text)
 /* ASCII letters only, whatever the locale: the daemon never calls setlocale(). */
 static inline bool span_equal_nocase(struct span a, struct span b)
 {
-	return a.len == b.len && (a.len == 0 || strncasecmp(a.data, b.data, a.len) == 0);
+	return a.len == b.len &&
+	       (a.len == 0 || strncasecmp(a.data, b.data, a.len) == 0);
 }
 
 static inline bool span_is_nocase(struct span a, const char *text)
@@ -66,7 +67,7 @@ static inline bool span_starts_nocase(struct span a, const char *prefix)
 static inline bool span_ends(struct span a, struct span suffix)
 {
 	return a.len >= suffix.len &&
-	    span_equal(span_make(a.data + a.len - suffix.len, suffix.len), suffix);
+	       span_equal(span_make(a.data + a.len - suffix.len, suffix.len), suffix);
 }
 
 static inline struct span span_skip(struct span a, size_t n)
@@ -77,7 +78,8 @@ static inline struct span span_skip(struct span a, size_t n)
 
 /*
  * Take from rest what stands before the first sep, sep itself is dropped. Without a sep
- * all of rest is taken. False once rest is used up; "a," gives "a", then "", then false.
+ * all of rest is taken. False once rest is used up; "a," gives "a", then "", then
+ * false.
  */
 static inline bool span_cut(struct span *rest, char sep, struct span *out)
 {
@@ -98,7 +100,8 @@ static inline bool span_cut(struct span *rest, char sep, struct span *out)
 
 static inline bool span_blank(char c)
 {
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\f' || c == '\v';
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\f' ||
+	       c == '\v';
 }
 
 static inline struct span span_trim(struct span a)
