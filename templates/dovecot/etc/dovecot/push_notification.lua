@@ -12,7 +12,8 @@ function dovecot_lua_notify_event_message_new(user, event)
   end
   local mailbox = user:mailbox(event.mailbox)
   mailbox:sync()
-  mailbox:metadata_set("/private/messagenew", "")
+  -- The delivery goes on, and the mailbox is freed, when chatmaild is not there.
+  pcall(mailbox.metadata_set, mailbox, "/private/messagenew", "")
   mailbox:free()
 end
 

@@ -1,7 +1,5 @@
 -- After verifying: one valid signature lets the mail in. A key that could not be looked up
 -- (result 24) is trouble that passes, so the sender shall try again; anything else is final.
---
--- One call a statement, as screen.lua says.
 count = odkim.get_sigcount(ctx)
 if count == nil then
   count = 0
