@@ -1,0 +1,291 @@
+/*
+ * The daemon's life: what is shared is made first, then the services start; the loop
+ * runs; signals reload or end it; all is taken down in reverse.
+ */
+#include "chatmaild/daemon.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "chatmaild/log.h"
+#include "chatmaild/reload.h"
+#include "chatmaild/stall.h"
+#include "chatmaild/store.h"
+#include "chatmaild/systemd.h"
+#include "chatmaild/users.h"
+#include "chatmaild/worker.h"
+
+/* Hashing takes milliseconds of CPU: on all cores, but never before the loop. */
+#define WORKERS_MAX 16
+#define WORKER_NICE 10
+
+/* After SIGTERM: how long mail in flight may take, how often we look whether it is
+ * done. */
+#define DRAIN_MAX_MS  5000
+#define DRAIN_LOOK_MS 10
+
+#define STATUS_INTERVAL_S 10
+#define STATUS_MAX        128
+
+/* Everything the daemon serves, in the order it starts; stopped in reverse. */
+static const struct service *const service_table[] = {
+	&auth_service,
+	&lastlogin_service,
+	&outgoing_service,
+	&incoming_service,
+	&http_service,
+	&metrics_service,
+};
+
+/* What only daemon_run() needs; lives on its stack. */
+struct runner {
+	struct daemon *daemon;
+	unsigned drain_looks;
+	char status[STATUS_MAX];
+	struct event *sigterm, *sigint, *sighup;
+	struct event *drain_timer, *status_timer, *watchdog_timer;
+};
+
+/* Thousands of connections need more than the usual soft limit of 1024. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		log_debug("RLIMIT_NOFILE stays as it is");
+}
+
+static unsigned worker_threads(void)
+{
+	cpu_set_t cpus;
+	int n = 1;
+
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
+		n = CPU_COUNT(&cpus);
+	return n < 1 ? 1 : n > WORKERS_MAX ? WORKERS_MAX : (unsigned)n;
+}
+
+/* Nobody else uses the loop's base: it needs no locks. */
+static struct event_base *new_base(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base;
+
+	if (!config)
+		abort();
+	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+	base = event_base_new_with_config(config);
+	event_config_free(config);
+	if (!base)
+		abort();
+	return base;
+}
+
+struct daemon *daemon_create(struct config *config)
+{
+	const struct workers_options options = {
+		.threads = worker_threads(),
+		.nice = WORKER_NICE,
+	};
+	struct daemon *d = calloc(1, sizeof(*d));
+	bool fresh = false;
+
+	if (!d)
+		abort();
+	d->config = config;
+	d->started = time(NULL);
+	signal(SIGPIPE, SIG_IGN); /* libevent writes without MSG_NOSIGNAL */
+	raise_descriptor_limit();
+	d->base = new_base();
+	d->stall = stall_create(d->base);
+	d->store = store_open(d->base, config->state_dir, &fresh);
+	if (!d->store)
+		goto fail;
+	d->workers = workers_create(d->base, &options);
+	if (!d->workers)
+		goto fail;
+	d->users = users_create(d, fresh);
+	if (!d->users)
+		goto fail;
+	d->services = services_start(
+	    d, service_table, sizeof(service_table) / sizeof(service_table[0]));
+	if (!d->services)
+		goto fail;
+	return d;
+
+fail:
+	daemon_destroy(d);
+	return NULL;
+}
+
+void daemon_destroy(struct daemon *d)
+{
+	if (!d)
+		return;
+	services_stop(d->services);
+	users_destroy(d->users);
+	workers_destroy(d->workers);
+	store_close(d->store);
+	stall_destroy(d->stall);
+	event_base_free(d->base);
+	config_free((struct config *)d->config);
+	free(d);
+}
+
+static void format_status(const struct daemon *d, char status[static STATUS_MAX])
+{
+	snprintf(status, STATUS_MAX, "%u connections, %llu accounts known",
+	    services_connections(d->services),
+	    (unsigned long long)users_counters(d->users)->known);
+}
+
+static void on_status(evutil_socket_t fd, short what, void *arg)
+{
+	struct runner *r = arg;
+	char status[STATUS_MAX];
+
+	format_status(r->daemon, status);
+	if (strcmp(status, r->status) == 0)
+		return;
+	memcpy(r->status, status, sizeof(status));
+	systemd_status(status);
+}
+
+/* On the loop, so that a loop that hangs is noticed. */
+static void on_watchdog(evutil_socket_t fd, short what, void *arg)
+{
+	systemd_alive();
+}
+
+static void on_drain_timer(evutil_socket_t fd, short what, void *arg)
+{
+	static const struct timeval again = { .tv_usec = DRAIN_LOOK_MS * 1000 };
+	struct runner *r = arg;
+	unsigned pending = services_pending(r->daemon->services);
+
+	if (pending > 0 && ++r->drain_looks <= DRAIN_MAX_MS / DRAIN_LOOK_MS) {
+		evtimer_add(r->drain_timer, &again);
+		return;
+	}
+	if (pending > 0)
+		log_warning("stopping with %u requests unanswered: they took too long",
+		    pending);
+	event_base_loopbreak(r->daemon->base);
+}
+
+static void on_terminate(evutil_socket_t sig, short what, void *arg)
+{
+	struct runner *r = arg;
+	struct daemon *d = r->daemon;
+
+	if (d->draining) {
+		log_warning("stopping at once, as told again");
+		event_base_loopbreak(d->base);
+		return;
+	}
+	log_info("stopping");
+	d->draining = true;
+	systemd_stopping();
+	event_del(r->status_timer);
+	services_stop_accepting(d->services);
+	services_drain(d->services);
+	on_drain_timer(-1, EV_TIMEOUT, r);
+}
+
+static void replace_config(struct daemon *d, struct config *fresh)
+{
+	struct config *old = (struct config *)d->config;
+	char changed[512];
+
+	if (reload_keep_fixed(fresh, old, changed, sizeof(changed)) > 0)
+		log_warning(
+		    "%s: restart to make these changes work: %s", fresh->path, changed);
+	d->config = fresh;
+	users_reload(d->users);
+	services_reload(d->services);
+	config_free(old);
+}
+
+static void on_reload(evutil_socket_t sig, short what, void *arg)
+{
+	struct runner *r = arg;
+	struct daemon *d = r->daemon;
+	struct config *fresh;
+
+	if (d->draining)
+		return;
+	systemd_reloading();
+	fresh = reload_read(d->config->path);
+	if (fresh) {
+		replace_config(d, fresh);
+		log_info("%s: read again", d->config->path);
+	} else {
+		log_error("%s: not taken over, the config from before stays in force",
+		    d->config->path);
+	}
+	format_status(d, r->status);
+	systemd_ready(r->status);
+}
+
+static struct event *add_event(struct event *ev, const struct timeval *interval)
+{
+	if (!ev || event_add(ev, interval) < 0)
+		abort();
+	return ev;
+}
+
+static void runner_init(struct runner *r, struct daemon *d)
+{
+	static const struct timeval status_interval = { .tv_sec = STATUS_INTERVAL_S };
+	uint64_t watchdog_us = systemd_watchdog_us() / 2;
+	struct event_base *base = d->base;
+
+	*r = (struct runner){ .daemon = d };
+	r->sigterm = add_event(evsignal_new(base, SIGTERM, on_terminate, r), NULL);
+	r->sigint = add_event(evsignal_new(base, SIGINT, on_terminate, r), NULL);
+	r->sighup = add_event(evsignal_new(base, SIGHUP, on_reload, r), NULL);
+	r->drain_timer = evtimer_new(base, on_drain_timer, r);
+	if (!r->drain_timer)
+		abort();
+	r->status_timer =
+	    add_event(event_new(base, -1, EV_PERSIST, on_status, r), &status_interval);
+	if (watchdog_us > 0) {
+		struct timeval interval = {
+			.tv_sec = (time_t)(watchdog_us / 1000000),
+			.tv_usec = (suseconds_t)(watchdog_us % 1000000),
+		};
+
+		r->watchdog_timer = add_event(
+		    event_new(base, -1, EV_PERSIST, on_watchdog, r), &interval);
+	}
+}
+
+static void runner_deinit(struct runner *r)
+{
+	if (r->watchdog_timer)
+		event_free(r->watchdog_timer);
+	event_free(r->status_timer);
+	event_free(r->drain_timer);
+	event_free(r->sighup);
+	event_free(r->sigint);
+	event_free(r->sigterm);
+}
+
+void daemon_run(struct daemon *d)
+{
+	struct runner r;
+
+	runner_init(&r, d);
+	format_status(d, r.status);
+	log_info("ready: %s", r.status);
+	systemd_ready(r.status);
+	event_base_dispatch(d->base);
+	runner_deinit(&r);
+}

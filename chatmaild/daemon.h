@@ -7,6 +7,7 @@
 
 #include <event2/event.h>
 #include <stdbool.h>
+#include <time.h>
 
 #include "chatmaild/config.h"
 #include "chatmaild/service.h"
@@ -22,6 +23,7 @@ struct daemon {
 	struct users *users;
 	struct services *services;
 	struct stall *stall; /* how late the loop runs */
+	time_t started;      /* wall clock */
 	bool draining;       /* SIGTERM came */
 };
 

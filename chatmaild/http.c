@@ -1,0 +1,280 @@
+/*
+ * Services http and metrics: GET /metrics over HTTP, on a UNIX socket and, when
+ * configured, on an address for Prometheus. One request per connection, so that no idle
+ * connection is left to be kept, counted or closed at shutdown.
+ *
+ * evhttp does the protocol. It counts no connections and ends only silent ones, so we
+ * hold a reference to each one's bufferevent: its callbacks are gone once evhttp let go
+ * of it.
+ */
+#include <assert.h>
+#include <event2/bufferevent.h>
+#include <event2/http.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "chatmaild/daemon.h"
+#include "chatmaild/log.h"
+#include "chatmaild/scrape.h"
+
+#define CONNECTIONS_MAX 32
+#define HEADER_MAX      8192 /* bytes of request line and header */
+#define BODY_MAX        1024 /* bytes */
+#define SILENCE_MAX     10   /* seconds without a byte */
+#define LIFE_MAX        30   /* seconds of a whole connection */
+
+#define TEXT_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
+
+struct http_conn {
+	struct bufferevent *bev; /* a reference of ours; NULL: place is free */
+	time_t opened;           /* monotonic */
+};
+
+struct http {
+	struct daemon *daemon;
+	struct evhttp *evhttp;
+	struct listener *from;
+	struct event *sweeper; /* once a second while there are connections */
+	struct http_conn conns[CONNECTIONS_MAX];
+	unsigned nconns;
+	struct http_counters {
+		uint64_t ok, not_found, bad_method;
+	} counters;
+};
+
+static const struct metric_def http_metrics[] = {
+	{ "chatmail_http_requests_total",
+	    "HTTP requests by the status they were answered.", OPENMETRICS_COUNTER,
+	    "code=\"200\"", offsetof(struct http_counters, ok) },
+	{ "chatmail_http_requests_total", "", OPENMETRICS_COUNTER, "code=\"404\"",
+	    offsetof(struct http_counters, not_found) },
+	{ "chatmail_http_requests_total", "", OPENMETRICS_COUNTER, "code=\"405\"",
+	    offsetof(struct http_counters, bad_method) },
+};
+
+static time_t now_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+/* Any mention will do: nobody lists the format to say that he does not want it. */
+static bool wants_openmetrics(struct evhttp_request *req)
+{
+	const char *accept =
+	    evhttp_find_header(evhttp_request_get_input_headers(req), "Accept");
+
+	return accept && strcasestr(accept, "application/openmetrics-text");
+}
+
+static void answer_metrics(struct http *h, struct evhttp_request *req)
+{
+	bool open = wants_openmetrics(req);
+	struct evbuffer *page = evbuffer_new();
+
+	if (!page)
+		abort();
+	h->counters.ok++;
+	scrape_write(h->daemon, page, open ? METRIC_OPENMETRICS : METRIC_TEXT);
+	evhttp_add_header(evhttp_request_get_output_headers(req), "Content-Type",
+	    open ? OPENMETRICS_CONTENT_TYPE : TEXT_CONTENT_TYPE);
+	evhttp_send_reply(req, HTTP_OK, "OK", page);
+	evbuffer_free(page);
+}
+
+static const struct route {
+	const char *path;
+	unsigned methods; /* bits of enum evhttp_cmd_type */
+	const char *allow;
+	void (*answer)(struct http *h, struct evhttp_request *req);
+} routes[] = {
+	{ "/metrics", EVHTTP_REQ_GET | EVHTTP_REQ_HEAD, "GET, HEAD", answer_metrics },
+};
+
+static void refuse(struct evhttp_request *req, int code, const char *reason)
+{
+	struct evbuffer *body = evbuffer_new();
+
+	if (!body)
+		abort();
+	evbuffer_add_printf(body, "%d %s\n", code, reason);
+	evhttp_add_header(evhttp_request_get_output_headers(req), "Content-Type",
+	    "text/plain; charset=utf-8");
+	evhttp_send_reply(req, code, reason, body);
+	evbuffer_free(body);
+}
+
+static void on_request(struct evhttp_request *req, void *arg)
+{
+	struct http *h = arg;
+	struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
+	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
+
+	evhttp_add_header(headers, "Connection", "close");
+	for (size_t i = 0; path && i < sizeof(routes) / sizeof(routes[0]); i++) {
+		if (strcmp(path, routes[i].path) != 0)
+			continue;
+		if (evhttp_request_get_command(req) & routes[i].methods) {
+			routes[i].answer(h, req);
+			return;
+		}
+		h->counters.bad_method++;
+		evhttp_add_header(headers, "Allow", routes[i].allow);
+		refuse(req, HTTP_BADMETHOD, "Method Not Allowed");
+		return;
+	}
+	h->counters.not_found++;
+	refuse(req, HTTP_NOTFOUND, "Not Found");
+}
+
+/* evhttp clears the callbacks when it frees its side of the bufferevent. */
+static bool let_go(struct bufferevent *bev)
+{
+	bufferevent_event_cb on_event;
+
+	bufferevent_getcb(bev, NULL, NULL, &on_event, NULL);
+	return !on_event;
+}
+
+static void forget(struct http *h, struct http_conn *c)
+{
+	bufferevent_decref(c->bev);
+	c->bev = NULL;
+	h->nconns--;
+	listener_release(h->from);
+}
+
+static void sweep(struct http *h)
+{
+	time_t now = now_s();
+
+	for (struct http_conn *c = h->conns; c < h->conns + CONNECTIONS_MAX; c++) {
+		if (!c->bev)
+			continue;
+		if (let_go(c->bev))
+			forget(h, c);
+		else if (now - c->opened > LIFE_MAX)
+			shutdown(bufferevent_getfd(c->bev), SHUT_RDWR);
+	}
+}
+
+static void on_sweeper(evutil_socket_t fd, short what, void *arg)
+{
+	struct http *h = arg;
+
+	sweep(h);
+	if (h->nconns == 0)
+		evtimer_del(h->sweeper);
+}
+
+static struct http_conn *free_place(struct http *h)
+{
+	for (struct http_conn *c = h->conns; c < h->conns + CONNECTIONS_MAX; c++)
+		if (!c->bev)
+			return c;
+	return NULL;
+}
+
+/* evhttp accepted a connection and asks for its bufferevent; the socket is closed by
+ * it. */
+static struct bufferevent *on_connection(struct event_base *base, void *arg)
+{
+	static const struct timeval interval = { .tv_sec = 1 };
+	struct http *h = arg;
+	struct http_conn *c;
+
+	sweep(h);
+	c = free_place(h);
+	assert(c); /* at the limit the listener does not accept */
+	c->bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+	if (!c->bev)
+		abort();
+	bufferevent_incref(c->bev);
+	c->opened = now_s();
+	if (h->nconns++ == 0)
+		evtimer_add(h->sweeper, &interval);
+	listener_take(h->from);
+	return c->bev;
+}
+
+static void *http_start(struct daemon *d, const struct service *self)
+{
+	struct http *h = calloc(1, sizeof(*h));
+
+	if (!h)
+		abort();
+	h->daemon = d;
+	h->evhttp = evhttp_new(d->base);
+	h->sweeper = event_new(d->base, -1, EV_PERSIST, on_sweeper, h);
+	if (!h->evhttp || !h->sweeper)
+		abort();
+	/* All methods: what a route does not take is answered 405 by us, not 501. */
+	evhttp_set_allowed_methods(
+	    h->evhttp, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD |
+			   EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS |
+			   EVHTTP_REQ_TRACE | EVHTTP_REQ_CONNECT | EVHTTP_REQ_PATCH);
+	evhttp_set_max_headers_size(h->evhttp, HEADER_MAX);
+	evhttp_set_max_body_size(h->evhttp, BODY_MAX);
+	evhttp_set_timeout(h->evhttp, SILENCE_MAX);
+	evhttp_set_bevcb(h->evhttp, on_connection, h);
+	evhttp_set_gencb(h->evhttp, on_request, h);
+	return h;
+}
+
+static void http_adopt(void *state, struct listener *from, struct evconnlistener *ev)
+{
+	struct http *h = state;
+
+	h->from = from;
+	if (!evhttp_bind_listener(h->evhttp, ev))
+		abort();
+}
+
+static void http_stop(void *state)
+{
+	struct http *h = state;
+
+	evhttp_free(h->evhttp);
+	sweep(h);
+	assert(h->nconns == 0);
+	event_free(h->sweeper);
+	free(h);
+}
+
+static const void *http_counters(void *state)
+{
+	return &((struct http *)state)->counters;
+}
+
+const struct service http_service = {
+	.name = "http",
+	.labels = "service=\"http\"",
+	.socket = offsetof(struct config, http_socket),
+	.socket_mode = 0660,
+	.max_connections = CONNECTIONS_MAX,
+	.start = http_start,
+	.adopt = http_adopt,
+	.stop = http_stop,
+	.metrics = http_metrics,
+	.nmetrics = sizeof(http_metrics) / sizeof(http_metrics[0]),
+	.counters = http_counters,
+};
+
+const struct service metrics_service = {
+	.name = "metrics",
+	.labels = "service=\"metrics\"",
+	.socket = offsetof(struct config, metrics_address),
+	.socket_mode = 0660,
+	.max_connections = CONNECTIONS_MAX,
+	.start = http_start,
+	.adopt = http_adopt,
+	.stop = http_stop,
+	.metrics = http_metrics,
+	.nmetrics = sizeof(http_metrics) / sizeof(http_metrics[0]),
+	.counters = http_counters,
+};

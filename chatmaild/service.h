@@ -43,8 +43,8 @@ struct service {
 
 	/*
 	 * Instead of accept, for a library that accepts itself (evhttp): ev is now the
-	 * service's, which frees it in stop() at the latest. It counts its connections
-	 * by listener_take(from) and listener_release(from).
+	 * service's, which frees it in stop(). It counts its connections by
+	 * listener_take(from) and listener_release(from).
 	 */
 	void (*adopt)(void *state, struct listener *from, struct evconnlistener *ev);
 
