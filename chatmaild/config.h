@@ -1,8 +1,8 @@
 /*
  * chatmail.ini, typed: every option with its default, range and meaning in one table
- * (config.c). Shared by the daemon and cmdeploy. Immutable once loaded: a reload makes a
- * new one. The ini syntax is proto/ini.h's; types, defaults and validation go through
- * libconfuse. Source: spec config.md; docs/config.md is checked against the table.
+ * (config.c). Shared by the daemon and cmdeploy. Immutable once loaded: a reload makes
+ * a new one. The ini syntax is proto/ini.h's; types, defaults and validation go through
+ * libconfuse. A test checks docs/config.md against the table.
  */
 #ifndef CHATMAILD_CONFIG_H
 #define CHATMAILD_CONFIG_H
@@ -12,8 +12,9 @@
 
 #include "chatmaild/endpoint.h"
 
-#define CONFIG_PATH	   "/etc/chatmaild/chatmail.ini"
+#define CONFIG_PATH        "/etc/chatmaild/chatmail.ini"
 #define CONFIG_PATH_PYTHON "/usr/local/lib/chatmaild/chatmail.ini"
+#define CONFIG_FILE_MAX    (1 << 20) /* bytes; a larger file is refused */
 
 enum iroh_relay {
 	IROH_LOCAL,  /* key absent: we run the relay, URL is https://<mail_domain> */
@@ -27,10 +28,11 @@ enum tls_mode {
 	TLS_EXTERNAL,
 };
 
+/* Texts and lists are never NULL: what is not set is empty. */
 struct config {
 	char *path; /* the file it came from */
 
-	char *mail_domain;	/* as addresses are built: "chat.example", "[192.0.2.1]" */
+	char *mail_domain; /* as addresses are built: "chat.example", "[192.0.2.1]" */
 	char *mail_domain_bare; /* without the brackets of an IPv4 relay */
 	bool ipv4_relay;
 
@@ -38,11 +40,12 @@ struct config {
 	int max_user_send_per_minute;
 	int max_user_send_burst_size;
 	int64_t max_message_size; /* bytes */
-	char **passthrough_senders, **passthrough_recipients; /* NULL-terminated lists */
+	char **passthrough_senders,
+	    **passthrough_recipients; /* NULL-terminated lists */
 
 	/* Keeping. */
 	int64_t max_mailbox_size; /* MiB */
-	int delete_mails_after;	  /* days, as the two below */
+	int delete_mails_after;   /* days, as the two below */
 	int delete_large_after;
 	int delete_inactive_users_after;
 
@@ -57,7 +60,7 @@ struct config {
 	char *mailboxes_dir;
 	char *passdb_path;
 	char *state_dir;
-	char *mail_user;   /* uid and gid in dict replies */
+	char *mail_user; /* uid and gid in dict replies */
 	char *www_folder;
 	char *turn_socket_path;
 
@@ -81,6 +84,7 @@ struct config {
 	char *privacy_postal, *privacy_mail, *privacy_pdo, *privacy_supervisor;
 	int max_imap_connections, max_smtp_connections;
 	enum tls_mode tls_mode;
+	char **tls_external_cert_and_key; /* empty, or the two paths below */
 	char *tls_cert_path, *tls_key_path;
 
 	/* Limits of the daemon itself. */
@@ -91,23 +95,54 @@ struct config {
 
 /*
  * Read and check path. On success a new config (config_free() it); warnings, one line
- * each, were written to err. On failure NULL, and err got "PATH:LINE: key: what is wrong,
- * what to write instead" lines; all mistakes at once, not only the first.
+ * each, were written to err. On failure NULL, and err got "PATH:LINE: key: what is
+ * wrong; what to write instead" lines: all mistakes at once, not only the first. One
+ * thread at a time: libconfuse keeps its scanner in globals.
  */
 struct config *config_load(const char *path, FILE *err);
+
+/* The same for the text of a file, len bytes followed by a NUL; text is changed in
+ * place. */
+struct config *config_parse(const char *path, char *text, size_t len, FILE *err);
+
+/* Accepts NULL. */
 void config_free(struct config *c);
 
 /* The file to read without -c: the first that exists, else CONFIG_PATH. */
 const char *config_default_path(void);
 
-/*
- * One row of the option table, for docs, samples and templates. */
+/* How a value is written in the file, and so the C type of its field. */
+enum config_type {
+	CONFIG_TEXT,     /* char *, one line */
+	CONFIG_TEXTS,    /* char *, lines parted by LF */
+	CONFIG_FILE,     /* char *, absolute */
+	CONFIG_LIST,     /* char **, NULL-terminated */
+	CONFIG_INTEGER,  /* int */
+	CONFIG_BYTES,    /* int64_t, a plain number */
+	CONFIG_SIZE,     /* int64_t, MiB */
+	CONFIG_DECIMAL,  /* double */
+	CONFIG_BOOLEAN,  /* bool */
+	CONFIG_ENDPOINT, /* struct endpoint */
+	CONFIG_PORT,     /* an old key: the endpoint inet:127.0.0.1:PORT */
+	CONFIG_UNUSED,   /* an old key without effect: no field */
+};
+
+/* One row of the option table; also for docs, samples and templates. */
 struct config_option {
 	const char *key;
-	const char *type;     /* "integer", "text", "list", "size", "boolean", ... */
-	const char *fallback; /* default as one would write it; NULL = required or unset */
-	const char *help;     /* one sentence */
+	enum config_type type;
+	const char
+	    *fallback;    /* as one would write it; NULL = required, unset or derived */
+	int64_t min, max; /* of a number; max 0: any */
+	size_t field;     /* offset in struct config */
+	const char *help; /* one sentence */
+
+	/* A closer look at a text: NULL, or what is wrong and what to write instead. */
+	const char *(*check)(const char *value);
 };
 const struct config_option *config_options(size_t *n);
+
+/* "integer", "text", "list", ... as the documentation calls it. */
+const char *config_type_name(enum config_type type);
 
 #endif
