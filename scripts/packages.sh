@@ -18,7 +18,7 @@ RELAY_PACKAGES=(
 
 # What the tests need beyond these.
 # shellcheck disable=SC2034
-TEST_PACKAGES=(clang clang-format git llvm gnupg shellcheck)
+TEST_PACKAGES=(clang clang-format libclang-rt-dev llvm git gnupg shellcheck)
 
 POLICY=/usr/sbin/policy-rc.d
 POLICY_ASIDE=$POLICY.chatmail-aside
