@@ -1,7 +1,7 @@
 /*
- * One mail as it streams by: its header block, what it claims to be, and whether its body
- * proves the claim. Pure: bytes in, answers out, memory bounded by HEADER_MAX plus a
- * constant whatever the size of the mail.
+ * One mail as it streams by: its header block, what it claims to be, and whether its
+ * body proves the claim. Pure: bytes in, answers out, memory bounded by HEADER_MAX plus
+ * a constant whatever the size of the mail.
  *
  * Classify first, verify while streaming: the header block decides the kind once, the
  * recognizer of that kind then only accepts or rejects what follows.
@@ -17,11 +17,11 @@ enum mail_direction {
 };
 
 enum mail_kind {
-	MAIL_CLEARTEXT,	    /* whatever is none of the others */
-	MAIL_ENCRYPTED,	    /* RFC 3156 PGP/MIME, filter.md 6 */
-	MAIL_SECUREJOIN,    /* the cleartext handshake, filter.md 7 */
-	MAIL_BOUNCE,	    /* a delivery report, filter.md 5 row 5 */
-	MAIL_SETUP_MESSAGE, /* Autocrypt Setup Message, filter.md 4 row 5 (headers only) */
+	MAIL_CLEARTEXT,     /* whatever is none of the others */
+	MAIL_ENCRYPTED,     /* RFC 3156 PGP/MIME */
+	MAIL_SECUREJOIN,    /* the one cleartext step of that handshake */
+	MAIL_BOUNCE,        /* incoming delivery report, by its header block */
+	MAIL_SETUP_MESSAGE, /* outgoing Autocrypt Setup Message, by its header block */
 };
 
 struct message;
@@ -29,7 +29,7 @@ struct message;
 struct message *message_create(enum mail_direction direction);
 void message_destroy(struct message *m);
 
-/* Unstuffed bytes of the mail, in any cut; message_end() after the last one. */
+/* Unstuffed bytes of the mail, in any cut; message_end() once, after the last one. */
 void message_feed(struct message *m, struct span text);
 void message_end(struct message *m);
 
@@ -38,8 +38,9 @@ bool message_classified(const struct message *m);
 
 /*
  * NULL, or what is wrong with the mail whatever the policy says, an SMTP reply with its
- * code: "552 5.3.4 Header too long", "500 Invalid DATA" (no header block at all). Only
- * ever set before message_classified() turns true.
+ * code: "552 5.3.4 Header too long", "500 Invalid DATA" (no header block that all
+ * readers see alike, or none at all). Only ever set before message_classified() turns
+ * true.
  */
 const char *message_broken(const struct message *m);
 
@@ -49,7 +50,8 @@ enum mail_kind message_kind(const struct message *m);
 /*
  * Does the body hold what message_kind() claims? MORE while undecided, and until
  * message_end() at the least for kinds that have a recognizer; REFUTED as soon as it is
- * sure. Kinds without a body rule are PROVEN once classified; MAIL_CLEARTEXT is REFUTED.
+ * sure. Kinds without a body rule are PROVEN once classified; MAIL_CLEARTEXT is
+ * REFUTED.
  */
 enum mail_proof {
 	MAIL_PROOF_MORE,
@@ -58,10 +60,11 @@ enum mail_proof {
 };
 enum mail_proof message_proof(const struct message *m);
 
-/* Why it was refuted, a literal for the debug log ("armor: text after checksum"). */
+/* Why it was refuted, a literal for the debug log ("armor: text behind the end"). */
 const char *message_reason(const struct message *m);
 
-/* The From address as it came, or NULL and *why a literal (header_from()). */
+/* The From address as it came, or NULL and *why a literal, "" if there is none at all.
+ */
 const char *message_from(const struct message *m, const char **why);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * Sending rate per envelope sender: GCRA, so a burst at once, then one mail every
- * interval; a refused attempt costs nothing (filter.md 3). The table is bounded: when it
- * is full, entries whose budget is whole again are dropped first, then the stalest.
+ * interval; a refused attempt costs nothing. The table is bounded: when it
+ * is full, the entry goes whose budget is whole again, or will be first.
  */
 #ifndef MILTER_RATELIMIT_H
 #define MILTER_RATELIMIT_H
@@ -23,7 +23,7 @@ void ratelimit_configure(struct ratelimit *r, unsigned per_minute, unsigned burs
  * May sender (compared lower-cased) send one more now? now_us is monotonic, in
  * microseconds. True takes one from the budget; false tells in *wait_us when to retry.
  */
-bool ratelimit_take(struct ratelimit *r, struct span sender, int64_t now_us,
-    int64_t *wait_us);
+bool ratelimit_take(
+    struct ratelimit *r, struct span sender, int64_t now_us, int64_t *wait_us);
 
 #endif

@@ -1,13 +1,13 @@
 /*
- * What the relay does with a mail: the rules of filter.md 3 to 5, on facts that others
- * found. Pure, so every rule is one row of a test.
+ * What the relay does with a mail: rules on facts that others found. Pure, so every
+ * rule is one row of a test.
  */
 #ifndef MILTER_VERDICT_H
 #define MILTER_VERDICT_H
 
 #include "milter/message.h"
 
-#define VERDICT_REPLY_MAX 1024
+#define VERDICT_REPLY_MAX   1024
 #define VERDICT_UNENCRYPTED "523 Encryption Needed: Invalid Unencrypted Mail"
 
 struct envelope {
@@ -15,13 +15,14 @@ struct envelope {
 	struct span mail_from; /* as it came, empty for <> */
 	const struct span *rcpt_to;
 	size_t nrcpt;
-	/* Incoming: does one of the recipients insist on encryption (the caller looked for
-	 * enforceE2EEincoming), filter.md 5 row 6. */
+	/* Incoming: does one of the recipients insist on encryption (the caller looked
+	 * for enforceE2EEincoming)? */
 	bool enforced;
 };
 
 struct verdict_policy {
-	/* NULL-terminated lists of config keys passthrough_*; filter.md 4 rows 4 and 6. */
+	/* NULL-terminated lists of config keys passthrough_*, or NULL: senders by their
+	 * whole address, recipients also as "@domain". Letter case does not count. */
 	const char *const *passthrough_senders;
 	const char *const *passthrough_recipients;
 };
@@ -32,29 +33,29 @@ enum verdict_action {
 	VERDICT_REFUSE,
 };
 
-/* Why, for counters and the log lines that monitoring reads (filter.md 10). */
+/* Why, for counters and the log lines that monitoring reads. */
 enum verdict_reason {
 	VERDICT_IS_ENCRYPTED, /* secure-join included */
 	VERDICT_IS_BOUNCE,
-	VERDICT_IS_ALLOWED,	/* cleartext that a rule lets through */
-	VERDICT_NO_FROM,	/* 500 Invalid FROM header */
-	VERDICT_WRONG_FROM,	/* 500 Invalid FROM <> for <> */
-	VERDICT_NOT_ENCRYPTED,	/* 523 */
-	VERDICT_BROKEN,		/* message_broken() */
+	VERDICT_IS_ALLOWED,    /* cleartext that a rule lets through */
+	VERDICT_NO_FROM,       /* 500 Invalid FROM header */
+	VERDICT_WRONG_FROM,    /* 500 Invalid FROM <> for <> */
+	VERDICT_NOT_ENCRYPTED, /* 523 */
+	VERDICT_BROKEN,        /* message_broken() */
 	VERDICT_REASONS,
 };
 
 struct verdict {
 	enum verdict_action action;
 	enum verdict_reason reason;
-	/* For re-injection: drop the envelope sender, because From is another address
-	 * (filter.md 5 row 3). */
+	/* For re-injection: drop the envelope sender, because From is another address.
+	 * Only incoming, where forwarders are welcome; it never refuses a mail. */
 	bool null_sender;
 	char reply[VERDICT_REPLY_MAX]; /* of a refusal: code and text, no line end */
 };
 
 /* Ask at any time once message_classified(), and at the end. */
-void verdict_decide(struct verdict *v, const struct envelope *e, const struct message *m,
-    const struct verdict_policy *p);
+void verdict_decide(struct verdict *v, const struct envelope *e,
+    const struct message *m, const struct verdict_policy *p);
 
 #endif
