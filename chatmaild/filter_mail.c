@@ -1,0 +1,325 @@
+/* See filter_mail.h. */
+#include "chatmaild/filter_mail.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chatmaild/log.h"
+#include "chatmaild/reinject.h"
+#include "proto/smtp_data.h"
+
+/* Where a header block ends, and whether it stays within ASCII; in any cut. */
+struct header_scan {
+	bool over;
+	bool in_line; /* the line holds more than its CRLF */
+	bool utf8;
+};
+
+struct filter_mail {
+	struct filter *filter;
+	const struct envelope *envelope;
+	const struct filter_mail_events *events;
+	void *arg;
+	struct smtp_data data;
+	struct header_scan header;
+	uint64_t max_bytes;
+	struct message *message;   /* NULL once judged or refused */
+	struct verdict verdict;    /* WAIT until judged */
+	bool refused;              /* only the end is still looked for */
+	bool ended;                /* the client's final dot was read */
+	struct evbuffer *hold;     /* stuffed, not yet given to the re-injection */
+	struct reinject *reinject; /* NULL before and after */
+	char *failure;             /* what the re-injection said instead of accepting */
+	char *reply;
+};
+
+static const char *const direction_names[] = {
+	[MAIL_OUTGOING] = "Outgoing",
+	[MAIL_INCOMING] = "Incoming",
+};
+
+static void header_scan_feed(struct header_scan *h, struct span text)
+{
+	for (size_t i = 0; i < text.len && !h->over; i++) {
+		unsigned char c = (unsigned char)text.data[i];
+
+		if (c & 0x80)
+			h->utf8 = true;
+		if (c != '\n')
+			h->in_line = h->in_line || c != '\r';
+		else if (h->in_line)
+			h->in_line = false;
+		else
+			h->over = true;
+	}
+}
+
+/* A reply of code and text as it goes over the wire. */
+static char *reply_format(unsigned code, struct span text)
+{
+	size_t len = smtp_format_reply(NULL, 0, code, text);
+	char *reply = malloc(len + 1);
+
+	smtp_format_reply(reply, len, code, text);
+	reply[len] = '\0';
+	return reply;
+}
+
+static char *reply_line(const char *text)
+{
+	char *reply = NULL;
+
+	if (asprintf(&reply, "%s\r\n", text) < 0)
+		abort();
+	return reply;
+}
+
+/* Nobody wants the rest. */
+static void mail_give_up(struct filter_mail *m)
+{
+	reinject_destroy(m->reinject);
+	m->reinject = NULL;
+	message_destroy(m->message);
+	m->message = NULL;
+	evbuffer_drain(m->hold, evbuffer_get_length(m->hold));
+	m->refused = true;
+}
+
+/* Lines that monitoring counts: one of the first two for each mail with a good From. */
+static void mail_log_verdict(const struct filter_mail *m)
+{
+	const char *direction = direction_names[m->filter->direction];
+
+	switch (m->verdict.reason) {
+	case VERDICT_IS_ENCRYPTED:
+		log_info("%s: Filtering encrypted mail.", direction);
+		break;
+	case VERDICT_IS_BOUNCE:
+	case VERDICT_IS_ALLOWED:
+		log_info("%s: Filtering unencrypted mail.", direction);
+		break;
+	case VERDICT_NOT_ENCRYPTED:
+		log_info("%s: Filtering unencrypted mail.", direction);
+		log_info("Rejected unencrypted mail.");
+		break;
+	default:
+		log_info("%s: Rejected mail: %.3s", direction, m->verdict.reply);
+	}
+}
+
+/* Ask for the verdict as long as there is none. */
+static void mail_judge(struct filter_mail *m)
+{
+	const struct config *config = m->filter->daemon->config;
+	const struct verdict_policy policy = {
+		.passthrough_senders = (const char *const *)config->passthrough_senders,
+		.passthrough_recipients =
+		    (const char *const *)config->passthrough_recipients,
+	};
+
+	if (!m->message ||
+	    !(message_classified(m->message) || message_broken(m->message)))
+		return;
+	verdict_decide(&m->verdict, m->envelope, m->message, &policy);
+	if (m->verdict.action == VERDICT_WAIT)
+		return;
+	message_destroy(m->message);
+	m->message = NULL;
+	if (m->verdict.action == VERDICT_REFUSE)
+		mail_give_up(m);
+}
+
+static void on_reinject_room(void *arg)
+{
+	struct filter_mail *m = arg;
+
+	if (!m->ended)
+		m->events->on_room(m->arg);
+}
+
+static void mail_count_reinject(
+    struct filter_mail *m, enum reinject_outcome outcome, unsigned code)
+{
+	struct filter_counters *counters = &m->filter->counters;
+
+	if (outcome == REINJECT_ACCEPTED)
+		counters->reinjected++;
+	else if (outcome == REINJECT_TROUBLE)
+		counters->reinject_trouble++;
+	else if (code < 500)
+		counters->reinject_refused_4xx++;
+	else
+		counters->reinject_refused_5xx++;
+}
+
+static void on_reinject_reply(
+    void *arg, enum reinject_outcome outcome, unsigned code, struct span text)
+{
+	struct filter_mail *m = arg;
+	char *reply = reply_format(code, text);
+
+	mail_count_reinject(m, outcome, code);
+	reinject_destroy(m->reinject);
+	m->reinject = NULL;
+	if (m->ended) {
+		m->reply = reply;
+		m->events->on_reply(m->arg);
+		return;
+	}
+	/* Too early for the client. The judging goes on: a refusal of ours is for good,
+	 * while this one may be for now. */
+	assert(outcome != REINJECT_ACCEPTED);
+	m->failure = reply;
+	m->events->on_room(m->arg);
+}
+
+static void mail_open_reinject(struct filter_mail *m)
+{
+	static const struct reinject_events events = {
+		.on_room = on_reinject_room,
+		.on_reply = on_reinject_reply,
+	};
+	const struct config *config = m->filter->daemon->config;
+	const struct reinject_envelope envelope = {
+		.mail_from =
+		    m->verdict.null_sender ? span_of("") : m->envelope->mail_from,
+		.rcpt_to = m->envelope->rcpt_to,
+		.nrcpt = m->envelope->nrcpt,
+		.utf8 = m->header.utf8,
+	};
+
+	m->reinject = reinject_create(m->filter->daemon->base,
+	    m->filter->direction == MAIL_OUTGOING ? &config->reinject_outgoing
+						  : &config->reinject_incoming,
+	    &reinject_timeouts, config->mail_domain, &envelope, &events, m);
+}
+
+/* Give on what is held, once Postfix must be bothered. */
+static void mail_forward(struct filter_mail *m)
+{
+	if (m->failure) {
+		evbuffer_drain(m->hold, evbuffer_get_length(m->hold));
+		return;
+	}
+	if (!m->reinject && evbuffer_get_length(m->hold) > FILTER_HOLD_MAX &&
+	    (!m->message || message_classified(m->message)))
+		mail_open_reinject(m);
+	if (m->reinject)
+		reinject_write(m->reinject, m->hold);
+}
+
+/* The next piece of the stream, unstuffed for the judge, stuffed for Postfix. */
+static void mail_take(struct filter_mail *m, const struct smtp_data_run *run)
+{
+	if (!m->refused && (m->data.bad || m->data.bytes > m->max_bytes))
+		mail_give_up(m);
+	if (m->refused)
+		return;
+	header_scan_feed(&m->header, run->text);
+	if (m->message)
+		message_feed(m->message, run->text);
+	if (run->dot)
+		evbuffer_add(m->hold, ".", 1);
+	evbuffer_add(m->hold, run->text.data, run->text.len);
+}
+
+/* The client's dot was read. What is wrong comes in this order, whatever came first. */
+static enum filter_mail_step mail_end(struct filter_mail *m)
+{
+	struct filter_counters *counters = &m->filter->counters;
+
+	m->ended = true;
+	counters->bytes += m->data.bytes;
+	if (m->message) {
+		message_end(m->message);
+		mail_judge(m);
+	}
+	if (m->data.bytes > m->max_bytes) {
+		counters->too_large++;
+		m->reply = reply_line("552 Message exceeds maximum size");
+		return FILTER_MAIL_REPLY;
+	}
+	if (m->data.bad) {
+		log_debug("filter: %s", m->data.bad);
+		counters->bad_data++;
+		m->reply = reply_line("500 Invalid DATA");
+		return FILTER_MAIL_REPLY;
+	}
+	assert(m->verdict.action != VERDICT_WAIT);
+	counters->verdict[m->verdict.reason]++;
+	mail_log_verdict(m);
+	if (m->verdict.action == VERDICT_REFUSE) {
+		m->reply = reply_line(m->verdict.reply);
+		return FILTER_MAIL_REPLY;
+	}
+	if (m->failure) {
+		m->reply = m->failure;
+		m->failure = NULL;
+		return FILTER_MAIL_REPLY;
+	}
+	if (!m->reinject)
+		mail_open_reinject(m);
+	reinject_write(m->reinject, m->hold);
+	reinject_finish(m->reinject);
+	return FILTER_MAIL_WAIT;
+}
+
+struct filter_mail *filter_mail_create(struct filter *f,
+    const struct envelope *envelope, const struct filter_mail_events *events, void *arg)
+{
+	struct filter_mail *m = calloc(1, sizeof *m);
+
+	m->filter = f;
+	m->envelope = envelope;
+	m->events = events;
+	m->arg = arg;
+	m->max_bytes = (uint64_t)f->daemon->config->max_message_size;
+	smtp_data_init(&m->data);
+	m->message = message_create(f->direction);
+	m->hold = evbuffer_new();
+	f->counters.in_flight++;
+	return m;
+}
+
+void filter_mail_destroy(struct filter_mail *m)
+{
+	if (!m)
+		return;
+	if (!m->reply)
+		m->filter->counters.abandoned++;
+	m->filter->counters.in_flight--;
+	mail_give_up(m);
+	evbuffer_free(m->hold);
+	free(m->failure);
+	free(m->reply);
+	free(m);
+}
+
+enum filter_mail_step filter_mail_feed(struct filter_mail *m, struct evbuffer *in)
+{
+	struct smtp_data_run run;
+	size_t len, used;
+
+	assert(!m->ended);
+	while ((len = evbuffer_get_contiguous_space(in)) > 0) {
+		used = smtp_data_feed(&m->data,
+		    (const char *)evbuffer_pullup(in, (ev_ssize_t)len), len, &run);
+		mail_take(m, &run);
+		evbuffer_drain(in, used);
+		if (run.end)
+			return mail_end(m);
+		mail_judge(m);
+		if (!m->refused)
+			mail_forward(m);
+		if (m->reinject && reinject_waiting(m->reinject) > FILTER_STREAM_MAX)
+			return FILTER_MAIL_FULL;
+	}
+	return FILTER_MAIL_MORE;
+}
+
+const char *filter_mail_reply(const struct filter_mail *m)
+{
+	return m->reply;
+}
