@@ -1,38 +1,34 @@
 /*
  * One dict connection, whatever the service behind it: lines, handshake, transactions,
- * replies in the order of the requests. Dovecot opens one for nearly every operation, so
- * this is the hot path of every login.
+ * replies in the order of the requests. Dovecot opens one for nearly every operation,
+ * so this is the hot path of every login.
  *
- * Requests are served one at a time: while a handler owes a reply, the rest waits in the
- * input buffer. Transactions live here because their ids are unique per connection only.
+ * Requests are served one at a time: while a handler owes a reply, the rest waits in
+ * the input buffer. A bad request is answered, never a closed connection: Dovecot would
+ * turn that into a temporary failure. Only a line beyond DICT_LINE_MAX closes.
  */
 #ifndef CHATMAILD_DICT_CONN_H
 #define CHATMAILD_DICT_CONN_H
 
+#include <sys/queue.h>
+
 #include "chatmaild/daemon.h"
+#include "chatmaild/dict_transactions.h"
 #include "proto/dict.h"
+
+/* Bytes of replies that the peer has not read: beyond it we read no more requests. */
+#define DICT_OUTPUT_HIGH (64 * 1024)
 
 struct dict_conn;
 
-#define DICT_TRANSACTIONS_MAX 16  /* open on one connection; more: the commit gets F */
-#define DICT_SETS_MAX	      64  /* in one transaction */
-
-struct dict_set {
-	struct span key, value;
-};
-
-struct dict_transaction {
-	struct span user; /* from B */
-	const struct dict_set *set;
-	size_t nsets;
-};
-
-/* What a service does with requests. Each handler answers exactly once, now or later, by
- * dict_conn_reply(), or for iterate by rows and dict_conn_end(). */
+/*
+ * What a service does with requests. Each handler answers exactly once, now or later:
+ * by dict_conn_reply(), for iterate by dict_conn_end() or dict_conn_stream(). The spans
+ * live until then, or until the connection is gone.
+ */
 struct dict_handler {
 	void (*lookup)(struct dict_conn *c, struct span key, struct span user);
 	void (*iterate)(struct dict_conn *c, struct span path, struct span user);
-	/* The spans live until the reply. */
 	void (*commit)(struct dict_conn *c, const struct dict_transaction *t);
 };
 
@@ -43,27 +39,52 @@ struct dict_counters {
 	uint64_t connections; /* gauge: open now */
 };
 
+LIST_HEAD(dict_conn_list, dict_conn);
+
 /* All connections of one service; it embeds this. */
 struct dict_server {
 	struct daemon *daemon;
-	const char *name;
+	const char *name; /* for the log */
 	const struct dict_handler *handler;
 	void *service; /* the handlers' own state */
 	struct dict_counters counters;
-	struct dict_conn *conns; /* dict_conn.c's list */
+
+	/* dict_conn.c's. */
+	struct dict_conn_list conns;
+	struct dict_conn_list busy; /* go on in the next loop turn */
+	struct event *turn;
+	bool draining;
 };
 
-void dict_server_accept(struct dict_server *s, struct listener *from, evutil_socket_t fd);
+void dict_server_init(struct dict_server *s, struct daemon *d, const char *name,
+    const struct dict_handler *handler, void *service);
+void dict_server_accept(
+    struct dict_server *s, struct listener *from, evutil_socket_t fd);
 void dict_server_drain(struct dict_server *s);
-unsigned dict_server_pending(const struct dict_server *s); /* connections owed a reply */
+unsigned dict_server_pending(
+    const struct dict_server *s); /* connections owed a reply */
 void dict_server_stop(struct dict_server *s);
 
 struct dict_server *dict_conn_server(struct dict_conn *c);
 
-/* status 'O' with value, 'N', or 'F' with an optional reason as value. */
+/*
+ * status 'O' with value, 'N', or 'F' with an optional reason as value. A commit is
+ * answered 'O' or 'F', the value is ignored. The connection may be gone afterwards.
+ */
 void dict_conn_reply(struct dict_conn *c, char status, struct span value);
+
+/*
+ * The rows of an iteration, slice by slice: more() is called once a loop turn while the
+ * peer reads, adds some rows by dict_conn_row() and returns false when there are no
+ * more. destroy() comes after the last row or when the peer is gone.
+ */
+struct dict_rows {
+	bool (*more)(struct dict_rows *rows, struct dict_conn *c);
+	void (*destroy)(struct dict_rows *rows);
+};
+void dict_conn_stream(struct dict_conn *c, struct dict_rows *rows); /* takes rows */
 void dict_conn_row(struct dict_conn *c, struct span key, struct span value);
-void dict_conn_end(struct dict_conn *c);
+void dict_conn_end(struct dict_conn *c); /* no rows */
 
 /*
  * For replies that come later: the peer may hang up meanwhile. Keep a ticket instead of

@@ -1,6 +1,7 @@
 /*
- * An account's directory, MAILBOXES_DIR/ADDRESS/: the operator's interface and the truth
- * about which accounts exist (lifecycle.md 1). Addresses must be address_is_path().
+ * An account's directory, MAILBOXES_DIR/ADDRESS/: the operator's interface and the
+ * truth about which accounts exist. An account is a usable file "password" in it, whose
+ * mtime is the day of the last login. Addresses must be address_is_path().
  */
 #ifndef CHATMAILD_MAILBOX_H
 #define CHATMAILD_MAILBOX_H
@@ -11,8 +12,10 @@
 #include "chatmaild/password.h"
 
 #define MAILBOX_PATH_MAX 4096
+#define MAILBOX_DAY      86400 /* seconds; last logins are known to the day only */
 
-/* What tells a password file from a later one: not the mtime, which is the last login. */
+/* What tells a password file from a later one: not the mtime, which is the last login.
+ */
 struct mailbox_stamp {
 	uint64_t inode;
 	int64_t size;
@@ -21,33 +24,58 @@ struct mailbox_stamp {
 
 enum mailbox_state {
 	MAILBOX_USABLE,
-	MAILBOX_ABSENT,	 /* no password file, whatever else is there */
+	MAILBOX_ABSENT,  /* no password file, whatever else is there */
 	MAILBOX_BLOCKED, /* password file empty, unparsable, not a regular file */
 	MAILBOX_TROUBLE, /* it cannot be read: errno tells */
 };
 
-/* One stat() of the password file; usable, absent, or trouble. */
-enum mailbox_state mailbox_stat(const char *dir, const char *address,
-    struct mailbox_stamp *stamp, int64_t *last_login);
+static inline bool mailbox_stamp_equal(
+    const struct mailbox_stamp *a, const struct mailbox_stamp *b)
+{
+	return a->inode == b->inode && a->size == b->size && a->ctime_ns == b->ctime_ns;
+}
 
-/* Read it: hash gets the file's contents, one final LF cut, NUL-terminated. */
+/*
+ * One stat() of the password file. USABLE means a regular file of a likely size, its
+ * contents are not looked at; stamp is set only then.
+ */
+enum mailbox_state mailbox_stat(
+    const char *dir, const char *address, struct mailbox_stamp *stamp);
+
+/*
+ * Read it: hash gets the file's contents, one final LF cut, NUL-terminated; last_login
+ * (may be NULL) its mtime in seconds. Never blocks on a FIFO or follows a symbolic
+ * link.
+ */
 enum mailbox_state mailbox_read(const char *dir, const char *address,
     char hash[PASSWORD_HASH_MAX], struct mailbox_stamp *stamp, int64_t *last_login);
 
 /*
- * Make the account on disk: directory 0700, password file 0600 by a temporary name, fsync
- * and rename, enforceE2EEincoming, directories fsynced. Blocks: for workers. 0 and stamp,
- * or -1 with errno and nothing left behind that was not there before.
+ * The same below an open mailboxes directory, for walks: an address that is a symbolic
+ * link counts as absent.
  */
-int mailbox_make(
-    const char *dir, const char *address, const char *hash, struct mailbox_stamp *stamp);
+enum mailbox_state mailbox_read_at(int dirfd, const char *address,
+    char hash[PASSWORD_HASH_MAX], struct mailbox_stamp *stamp, int64_t *last_login);
 
-/* Undo mailbox_make() of this stamp: a directory with anything else in it stays. */
+/*
+ * Make the account on disk: directories 0700 (with parents), enforceE2EEincoming,
+ * password file 0600 by a temporary name, fsync and rename; directories fsynced.
+ * Blocks: for workers. 0 and stamp, or -1 with errno and nothing left behind that was
+ * not there before. An existing password file is never replaced: -1 with EEXIST.
+ */
+int mailbox_make(const char *dir, const char *address, const char *hash,
+    struct mailbox_stamp *stamp);
+
+/* Undo mailbox_make() of this stamp: a directory with anything else in it stays.
+ * Blocks. */
 void mailbox_unmake(
     const char *dir, const char *address, const struct mailbox_stamp *stamp);
 
-/* Keep the last login as the password file's times: seconds floored to the UTC day. No
- * write when it is that day already. 0, or -1 with errno. */
+/*
+ * Keep the last login as the password file's times: seconds floored to the UTC day. 1
+ * if that was written, 0 if it is that day already, -1 with errno; ENOENT: no such
+ * account.
+ */
 int mailbox_touch(const char *dir, const char *address, int64_t seconds);
 
 /* Is enforceE2EEincoming there? Errors other than absence count as yes. */

@@ -1,38 +1,65 @@
 /*
  * SQLite, the daemon's memory across restarts: WAL, synchronous=FULL. One worker thread
- * owns the writing connection and commits what has gathered in one transaction; done() of
- * an operation comes after its commit. The loop has a read-only connection of its own.
+ * owns the writing connection and commits what has gathered in one transaction; done()
+ * of an operation comes after its commit. The loop has a connection of its own for
+ * reading.
  *
- * The mailbox directories can rebuild the users table: a corrupt or foreign file is named
- * in the log, moved aside and made anew (takeover.h fills it).
+ * The mailbox directories can rebuild the users table: a corrupt or foreign file is
+ * named in the log, moved aside and made anew (takeover.h fills it).
  */
 #ifndef CHATMAILD_STORE_H
 #define CHATMAILD_STORE_H
 
 #include <event2/event.h>
 #include <sqlite3.h>
+#include <stdbool.h>
+
+#include "chatmaild/worker.h"
+
+#define STORE_FILE "chatmaild.sqlite"
 
 struct store;
 
-/* An operation: a copy of its inputs follows in the struct that embeds this. */
+/*
+ * An operation: a copy of its inputs follows in the struct that embeds this. run() is
+ * called on the writer thread inside a savepoint, so a failing operation leaves nothing
+ * and spoils no other. done() is called on the loop once the fate of the transaction is
+ * known: result is SQLITE_OK when it is durable. The rest is the store's.
+ */
 struct store_op {
-	int (*run)(struct store_op *op, sqlite3 *db); /* writer thread; SQLITE_OK or why not */
-	void (*done)(struct store_op *op, int result); /* loop, after COMMIT; frees op */
-	struct store_op *next;
+	int (*run)(struct store_op *op, sqlite3 *db);  /* SQLITE_OK or why not */
+	void (*done)(struct store_op *op, int result); /* frees op */
+	struct job job;
+	struct store *store;
+	struct store_op *next; /* in the same transaction */
 	int result;
 };
 
 /*
- * Open STATE_DIR/chatmaild.sqlite, make or migrate its tables. *fresh is set if the users
- * table must be rebuilt. NULL on failure, logged: the directory cannot be written, the
- * file is locked by another process.
+ * Open STATE_DIR/chatmaild.sqlite, make or migrate its tables. *fresh is set if the
+ * users table must be rebuilt. NULL on failure, logged: the directory cannot be
+ * written, the file is locked by another process or made by a newer version.
  */
 struct store *store_open(struct event_base *base, const char *state_dir, bool *fresh);
-void store_close(struct store *s); /* commits what is queued, calls done() */
+
+/* Commits what is queued and calls done() of it, then closes. Accepts NULL. */
+void store_close(struct store *s);
 
 void store_submit(struct store *s, struct store_op *op);
 
-/* A prepared statement of the reading connection, kept for the store's life. */
+/*
+ * A prepared statement of the reading connection, kept for the store's life. Reset it
+ * right after use: an open read holds back WAL checkpoints. NULL if sql fails, logged.
+ */
 sqlite3_stmt *store_prepare(struct store *s, const char *sql);
+
+/*
+ * Tell the store what a read returned, on the loop: damage is logged once and the file
+ * is made anew at the next start.
+ */
+void store_check(struct store *s, int result);
+
+/* Step a statement that returns no rows to its end and finalize it; for run(). */
+int store_finish(sqlite3_stmt *stmt);
 
 #endif

@@ -1,11 +1,12 @@
 /*
  * Accounts: a bounded cache over the mailbox directories (the truth) and the store (the
  * memory). A lookup costs one stat() of the password file; inode, size and ctime decide
- * whether what is cached still holds.
+ * whether what is cached still holds. Everything here is called on the loop.
  */
 #ifndef CHATMAILD_USERS_H
 #define CHATMAILD_USERS_H
 
+#include "chatmaild/admission.h"
 #include "chatmaild/daemon.h"
 #include "chatmaild/password.h"
 
@@ -26,34 +27,55 @@ enum users_answer {
 };
 
 struct users_counters {
-	uint64_t hits, misses;	       /* of the cache */
-	uint64_t known, cache_bytes;   /* gauges */
+	uint64_t hits, misses;       /* of the cache */
+	uint64_t known, cache_bytes; /* gauges: accounts in the cache, their memory */
 	uint64_t created;
 	uint64_t refused_closed, refused_password, refused_name, refused_load,
 	    refused_memory, refused_disk; /* creations */
 	uint64_t create_failed;
-	uint64_t rebuilt; /* accounts read from the directories at start */
+	uint64_t creating;   /* gauge: creations under way */
+	uint64_t rebuilt;    /* accounts read from the directories at start */
+	uint64_t rebuilding; /* gauge: 1 while that goes on */
 };
 
-/* fresh: rebuild the users table from the directories, in the background. */
+/*
+ * Needs d->base, config, workers and store. fresh: rebuild the users table from the
+ * directories, in the background; else the cache is warmed from it, bit by bit.
+ */
 struct users *users_create(struct daemon *d, bool fresh);
+
+/*
+ * Creations under way belong to workers and store, whose done functions come back here.
+ * So the order at the end is: users_stop, workers_destroy (and d->workers = NULL),
+ * store_close (and d->store = NULL), users_destroy.
+ */
+void users_stop(struct users *u); /* starts nothing new in the background */
 void users_destroy(struct users *u);
 void users_reload(struct users *u); /* d->config is new */
 
+/* An account whose creation is under way is absent until its file and row are durable.
+ */
 enum users_answer users_find(struct users *u, struct span address, struct user *user);
 
 /*
- * Make an account, dict.md 3.3 steps 4 to 12. done is called on the loop, maybe before this
- * returns, maybe much later: USERS_FOUND with the account (its file and row durable), or
- * why not. Calls for one address while its creation runs share it.
+ * Make an account that users_find() said is absent. done is called on the loop, maybe
+ * before this returns, maybe much later: USERS_FOUND with the account (its file and row
+ * durable), or why not. Calls for one address while its creation runs share it: the
+ * first one's password counts, all get the same hash.
  */
 typedef void users_done(void *arg, enum users_answer answer, const struct user *user);
-void users_make(
-    struct users *u, struct span address, struct span password, users_done *done, void *arg);
+void users_make(struct users *u, struct span address, struct span password,
+    users_done *done, void *arg);
 
-/* Last login; seconds are floored to the day. 0, or -1 if there is no such account. */
-int users_login(struct users *u, struct span address, int64_t seconds);
+/*
+ * Last login; seconds since 1970, floored to the day. FOUND, ABSENT, or TROUBLE
+ * (logged). The password file's time is set now, the row follows without waiting.
+ */
+enum users_answer users_login(struct users *u, struct span address, int64_t seconds);
 
 const struct users_counters *users_counters(struct users *u);
+
+/* For tests: where the switch and the machine's readings are. */
+struct admission_control *users_admission(struct users *u);
 
 #endif
