@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#define BYTE_ORDER_MARK "\xef\xbb\xbf" /* some editors begin a file with it */
+
 /*
  * White space and line ends as Python's str.strip() and str.splitlines() know them. A
  * sequence is given by its first and last code point, all of one length in UTF-8.
@@ -248,6 +250,8 @@ static int parse_text(struct parser *p, struct span rest)
 {
 	struct span line;
 
+	if (span_starts(rest, BYTE_ORDER_MARK))
+		rest = span_skip(rest, strlen(BYTE_ORDER_MARK));
 	while (next_line(&rest, &line)) {
 		p->line++;
 		if (line.len && memchr(line.data, '\0', line.len))
