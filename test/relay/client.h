@@ -1,0 +1,65 @@
+/*
+ * A small blocking SMTP and IMAP client for a relay on loopback, any certificate. The
+ * socket's own timeout bounds every wait.
+ */
+#ifndef TEST_RELAY_CLIENT_H
+#define TEST_RELAY_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct client;
+
+enum client_tls {
+	CLIENT_PLAIN,
+	CLIENT_TLS, /* from the first byte */
+};
+
+/* Connect to 127.0.0.1. NULL if nobody answers. */
+struct client *client_open(unsigned port, enum client_tls tls);
+void client_close(struct client *c);
+
+/* Send bytes as they are; a lost connection shows at the next reply. */
+void client_write(struct client *c, const char *data, size_t len);
+
+/* Send what client_write() left in the buffer; reading a reply does so, too. */
+void client_flush(struct client *c);
+
+/* Read one SMTP reply: its code, or 0 when the connection is lost. */
+int client_reply(struct client *c);
+
+/* Send a line, CRLF is added, and read the reply. */
+int client_command(struct client *c, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The last line read, without its line end: "523 Encryption Needed: ...". */
+const char *client_text(const struct client *c);
+
+/*
+ * Open port and get to where MAIL is good: greeting, EHLO, STARTTLS unless tls, and
+ * AUTH unless user is NULL. NULL when any of it fails.
+ */
+struct client *smtp_open(
+    unsigned port, enum client_tls tls, const char *user, const char *password);
+
+/*
+ * MAIL, RCPT, DATA and message, whole lines, dots are stuffed. Returns the code of the
+ * first refusal, which ends the transaction, or of the reply to the end of data; 0 when
+ * the connection is lost.
+ */
+int smtp_send(struct client *c, const char *from, const char *to, const char *message,
+    size_t len);
+
+/* Log in and select INBOX on an IMAP port with TLS. NULL when it fails. */
+struct client *imap_open(unsigned port, const char *user, const char *password);
+
+/* How many messages INBOX has, or -1. */
+int imap_count(struct client *c);
+
+/* Idle until INBOX has count messages. False when the connection is lost or silent. */
+bool imap_wait(struct client *c, int count);
+
+/* A whole message by its number, NUL-terminated, malloc()ed; NULL when it fails. */
+char *imap_fetch(struct client *c, int number);
+
+#endif
