@@ -10,6 +10,7 @@
 #include <assert.h>
 #include <event2/bufferevent.h>
 #include <event2/http.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -71,6 +72,21 @@ static bool wants_openmetrics(struct evhttp_request *req)
 	return accept && strcasestr(accept, "application/openmetrics-text");
 }
 
+/* Takes body. evhttp would send it for HEAD too, so only its length is told then. */
+static void reply(
+    struct evhttp_request *req, int code, const char *reason, struct evbuffer *body)
+{
+	char length[32];
+
+	snprintf(length, sizeof(length), "%zu", evbuffer_get_length(body));
+	evhttp_add_header(
+	    evhttp_request_get_output_headers(req), "Content-Length", length);
+	if (evhttp_request_get_command(req) == EVHTTP_REQ_HEAD)
+		evbuffer_drain(body, evbuffer_get_length(body));
+	evhttp_send_reply(req, code, reason, body);
+	evbuffer_free(body);
+}
+
 static void answer_metrics(struct http *h, struct evhttp_request *req)
 {
 	bool open = wants_openmetrics(req);
@@ -82,8 +98,7 @@ static void answer_metrics(struct http *h, struct evhttp_request *req)
 	scrape_write(h->daemon, page, open ? METRIC_OPENMETRICS : METRIC_TEXT);
 	evhttp_add_header(evhttp_request_get_output_headers(req), "Content-Type",
 	    open ? OPENMETRICS_CONTENT_TYPE : TEXT_CONTENT_TYPE);
-	evhttp_send_reply(req, HTTP_OK, "OK", page);
-	evbuffer_free(page);
+	reply(req, HTTP_OK, "OK", page);
 }
 
 static const struct route {
@@ -104,8 +119,7 @@ static void refuse(struct evhttp_request *req, int code, const char *reason)
 	evbuffer_add_printf(body, "%d %s\n", code, reason);
 	evhttp_add_header(evhttp_request_get_output_headers(req), "Content-Type",
 	    "text/plain; charset=utf-8");
-	evhttp_send_reply(req, code, reason, body);
-	evbuffer_free(body);
+	reply(req, code, reason, body);
 }
 
 static void on_request(struct evhttp_request *req, void *arg)

@@ -1,0 +1,250 @@
+/* GET /metrics over a real UNIX socket, and what is refused. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "chatmaild/daemon.h"
+#include "chatmaild/stall.h"
+#include "chatmaild/worker.h"
+#include "test/support.h"
+
+struct house {
+	char *dir;
+	struct config config;
+	struct daemon daemon;
+};
+
+static void house_init(struct house *h)
+{
+	static const struct service *const table[] = { &http_service,
+		&metrics_service };
+	const struct workers_options options = { .threads = 1 };
+	char text[160];
+
+	*h = (struct house){ .dir = support_tmpdir() };
+	snprintf(text, sizeof(text), "unix:%s/http.sock", h->dir);
+	assert_null(endpoint_parse(&h->config.http_socket, span_of(text)));
+	h->daemon.config = &h->config;
+	h->daemon.base = event_base_new();
+	h->daemon.stall = stall_create(h->daemon.base);
+	h->daemon.workers = workers_create(h->daemon.base, &options);
+	h->daemon.services = services_start(&h->daemon, table, ARRAY_LEN(table));
+	assert_non_null(h->daemon.services);
+}
+
+static void house_deinit(struct house *h)
+{
+	services_stop(h->daemon.services);
+	workers_destroy(h->daemon.workers);
+	stall_destroy(h->daemon.stall);
+	event_base_free(h->daemon.base);
+	support_tmpdir_remove(h->dir);
+}
+
+static int connect_to(const struct endpoint *ep)
+{
+	int fd = socket(ep->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(connect(fd, (const struct sockaddr *)&ep->addr, ep->len), 0);
+	evutil_make_socket_nonblocking(fd);
+	return fd;
+}
+
+struct answer {
+	int fd;
+	char text[65536];
+	size_t len;
+	bool ended;
+};
+
+static bool read_answer(void *arg)
+{
+	struct answer *a = arg;
+	ssize_t n;
+
+	while ((n = read(a->fd, a->text + a->len, sizeof(a->text) - 1 - a->len)) > 0)
+		a->len += (size_t)n;
+	a->text[a->len] = '\0';
+	a->ended = n == 0 || (n < 0 && errno != EAGAIN);
+	return a->ended;
+}
+
+static void send_all(int fd, const char *text, size_t len)
+{
+	assert_int_equal(send(fd, text, len, MSG_NOSIGNAL), (ssize_t)len);
+}
+
+/* The whole answer, to the end of the connection. */
+static void ask(struct house *h, const char *request, struct answer *a)
+{
+	*a = (struct answer){ .fd = connect_to(&h->config.http_socket) };
+	send_all(a->fd, request, strlen(request));
+	support_loop(h->daemon.base, read_answer, a);
+	close(a->fd);
+}
+
+static const struct ask_case {
+	const char *name, *request;
+	const char *status; /* how the answer starts */
+	const char *has[4]; /* what it holds */
+	const char *lacks[2];
+} ask_cases[] = {
+	{ "old format", "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 ",
+	    { "Content-Type: text/plain; version=0.0.4", "Connection: close",
+		"# TYPE chatmail_connections_accepted_total counter\n",
+		"chatmail_connections{service=\"http\"} 1\n" },
+	    { "# EOF", "Server:" } },
+	{ "OpenMetrics",
+	    "GET /metrics HTTP/1.1\r\nHost: x\r\n"
+	    "Accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5\r\n"
+	    "\r\n",
+	    "HTTP/1.1 200 ",
+	    { "Content-Type: application/openmetrics-text; version=1.0.0",
+		"# TYPE chatmail_connections_accepted counter\n", "\n# EOF\n",
+		"chatmail_http_requests_total{service=\"http\",code=\"200\"} 1\n" },
+	    { NULL } },
+	{ "HTTP/1.0", "GET /metrics HTTP/1.0\r\n\r\n", "HTTP/1.0 200 ",
+	    { "chatmail_build_info{version=\"", "chatmail_worker_queue 0\n",
+		"chatmail_loop_stall_seconds ", "chatmail_open_fds " },
+	    { NULL } },
+	{ "query is no other place", "GET /metrics?x=1 HTTP/1.0\r\n\r\n",
+	    "HTTP/1.0 200 ", { "chatmail_start_time_seconds " }, { NULL } },
+	{ "HEAD", "HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 ",
+	    { "Content-Type: text/plain", "Content-Length: " },
+	    { "chatmail_", "Content-Length: 0" } },
+	{ "keep-alive is not kept",
+	    "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n",
+	    "HTTP/1.1 200 ", { "Connection: close" }, { NULL } },
+	{ "another place", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 404 ",
+	    { "Connection: close" }, { NULL } },
+	{ "path below", "GET /metrics/x HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 404 ",
+	    { NULL }, { NULL } },
+	{ "POST", "POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab",
+	    "HTTP/1.1 405 ", { "Allow: GET, HEAD" }, { NULL } },
+	{ "DELETE", "DELETE /metrics HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 405 ",
+	    { "Allow: GET, HEAD" }, { NULL } },
+	{ "body too large",
+	    "POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 1025\r\n\r\n",
+	    "HTTP/1.1 413 ", { NULL }, { NULL } },
+	{ "no HTTP", "hello\r\n\r\n", "", { NULL }, { "chatmail_" } },
+};
+
+static void answers(void **state)
+{
+	const struct ask_case *c = *state;
+	struct answer a;
+	struct house h;
+
+	house_init(&h);
+	ask(&h, c->request, &a);
+	if (strncmp(a.text, c->status, strlen(c->status)) != 0)
+		fail_msg("not \"%s\": %s", c->status, a.text);
+	for (size_t i = 0; i < ARRAY_LEN(c->has) && c->has[i]; i++)
+		if (!strstr(a.text, c->has[i]))
+			fail_msg("no \"%s\": %s", c->has[i], a.text);
+	for (size_t i = 0; i < ARRAY_LEN(c->lacks) && c->lacks[i]; i++)
+		if (strstr(a.text, c->lacks[i]))
+			fail_msg("has \"%s\": %s", c->lacks[i], a.text);
+	house_deinit(&h);
+}
+
+static void header_too_long(void **state)
+{
+	char request[9000];
+	struct answer a;
+	struct house h;
+
+	house_init(&h);
+	memset(request, 'a', sizeof(request));
+	memcpy(request, "GET /metrics HTTP/1.1\r\nX: ", 26);
+	a = (struct answer){ .fd = connect_to(&h.config.http_socket) };
+	send_all(a.fd, request, sizeof(request));
+	support_loop(h.daemon.base, read_answer, &a);
+	assert_null(strstr(a.text, "chatmail_"));
+	assert_null(strstr(a.text, " 200 "));
+	close(a.fd);
+	house_deinit(&h);
+}
+
+static const struct listener *http_listener(const struct house *h)
+{
+	size_t n;
+
+	return services_list(h->daemon.services, &n)[0].listener;
+}
+
+static bool all_places_taken(void *arg)
+{
+	return listener_connections(http_listener(arg)) == 32;
+}
+
+static void connections_are_bounded_and_given_back(void **state)
+{
+	struct answer last;
+	struct house h;
+	int silent[32];
+
+	house_init(&h);
+	for (unsigned i = 0; i < 32; i++)
+		silent[i] = connect_to(&h.config.http_socket);
+	support_loop(h.daemon.base, all_places_taken, &h);
+	last = (struct answer){ .fd = connect_to(&h.config.http_socket) };
+	send_all(last.fd, "GET /metrics HTTP/1.0\r\n\r\n", 25);
+	for (unsigned i = 0; i < 100; i++)
+		event_base_loop(h.daemon.base, EVLOOP_NONBLOCK);
+	assert_false(read_answer(&last)); /* waits its turn */
+	assert_int_equal(last.len, 0);
+
+	for (unsigned i = 0; i < 32; i++)
+		close(silent[i]);
+	support_loop(h.daemon.base, read_answer, &last);
+	assert_non_null(strstr(last.text, " 200 "));
+	close(last.fd);
+	house_deinit(&h);
+}
+
+static void many_one_after_another(void **state)
+{
+	struct answer a;
+	struct house h;
+
+	house_init(&h);
+	for (unsigned i = 0; i < 200; i++) {
+		ask(&h, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", &a);
+		assert_non_null(strstr(a.text, " 200 "));
+	}
+	assert_int_equal(listener_accepted(http_listener(&h)), 200);
+	house_deinit(&h);
+}
+
+static void stops_with_connections_open(void **state)
+{
+	struct house h;
+	int fd[3];
+
+	house_init(&h);
+	for (unsigned i = 0; i < 3; i++)
+		fd[i] = connect_to(&h.config.http_socket);
+	send_all(fd[0], "GET /metr", 9);
+	send_all(fd[1], "GET /metrics HTTP/1.0\r\n\r\n", 25);
+	for (unsigned i = 0; i < 10; i++)
+		event_base_loop(h.daemon.base, EVLOOP_NONBLOCK);
+	house_deinit(&h);
+	for (unsigned i = 0; i < 3; i++)
+		close(fd[i]);
+}
+
+int main(void)
+{
+	static const struct support_test tests[] = {
+		{ SUPPORT_TABLE(answers, ask_cases) },
+		{ SUPPORT_TEST(header_too_long) },
+		{ SUPPORT_TEST(connections_are_bounded_and_given_back) },
+		{ SUPPORT_TEST(many_one_after_another) },
+		{ SUPPORT_TEST(stops_with_connections_open) },
+	};
+
+	return support_run("http", tests, ARRAY_LEN(tests));
+}
