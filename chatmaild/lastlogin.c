@@ -173,6 +173,7 @@ static const struct metric_def lastlogin_metrics[] = {
 
 const struct service lastlogin_service = {
 	.name = "lastlogin",
+	.labels = "service=\"lastlogin\"",
 	.socket = offsetof(struct config, lastlogin_socket),
 	.socket_mode = 0660,
 	.max_connections = 20000,
