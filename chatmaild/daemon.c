@@ -130,9 +130,13 @@ void daemon_destroy(struct daemon *d)
 	if (!d)
 		return;
 	services_stop(d->services);
-	users_destroy(d->users);
+	/* What is under way on workers and in the store comes back to users. */
+	users_stop(d->users);
 	workers_destroy(d->workers);
+	d->workers = NULL;
 	store_close(d->store);
+	d->store = NULL;
+	users_destroy(d->users);
 	stall_destroy(d->stall);
 	event_base_free(d->base);
 	config_free((struct config *)d->config);
