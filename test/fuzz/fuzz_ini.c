@@ -14,7 +14,7 @@ static char *write_down(const struct ini *ini, size_t *len)
 
 		if (i == 0 || !span_equal(item->section, item[-1].section))
 			fprintf(f, "[%.*s]\n", SPAN_ARG(item->section));
-		fprintf(f, "%.*s = ", SPAN_ARG(item->key));
+		fprintf(f, "%.*s=", SPAN_ARG(item->key));
 		for (size_t j = 0; j < item->value.len; j++)
 			fputs(item->value.data[j] == '\n'
 				  ? "\n "

@@ -247,11 +247,8 @@ static const struct format_case {
 	{ "NULL", 250, { NULL, 0 }, "250\r\n" },
 	{ "two lines", 250, SPAN("a\nb"), "250-a\r\n250 b\r\n" },
 	{ "empty lines", 550, SPAN("\nb\n"), "550-\r\n550-b\r\n550\r\n" },
-	{ "CR and NUL begin nothing", 500, SPAN("<a\r\0\t\x7f>"),
-	    "500 <a?"
-	    "?"
-	    "?"
-	    "?>\r\n" },
+	{ "CR and NUL begin nothing", 500, SPAN("<a\rb\0c\t.\x7f>"),
+	    "500 <a?b?c?.?>\r\n" },
 	{ "UTF-8", 500, SPAN("\xc3\xa4"), "500 \xc3\xa4\r\n" },
 };
 
