@@ -1,5 +1,5 @@
 /*
- * Two real Delta Chat clients on one relay: they make their addresses by logging in,
+ * Two real Delta Chat clients on one relay of this machine: they make their addresses by logging in,
  * get to know each other by SecureJoin and talk; clear text must bounce off. Each step
  * is shown with its time; the first that fails ends the run and is named.
  */
@@ -15,8 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "test/relay/client.h"
 #include "test/relay/deltachat.h"
-#include "test/relay/submit.h"
 
 #define MESSAGES_DEFAULT 5 /* both ways within the burst a relay allows by default */
 #define MESSAGES_MAX     1000
@@ -242,23 +242,29 @@ static int send_attachment(struct talk *t)
 	return rc;
 }
 
+/* What the clients themselves never send, by SMTP as alice. */
 static int clear_text_bounces(struct talk *t)
 {
-	char message[1024], reply[512];
+	struct client *c = smtp_open(
+	    t->relay.smtp_port, CLIENT_TLS, t->alice.address, t->alice.password);
+	char message[1024];
+	int len, rc = 0;
 
-	snprintf(message, sizeof message,
+	if (!c)
+		return fail(t, "alice could not log in to port %u", t->relay.smtp_port);
+	len = snprintf(message, sizeof message,
 	    "From: <%s>\r\nTo: <%s>\r\nSubject: hello\r\nDate: Mon, 3 Aug 2026 "
 	    "10:00:00 "
-	    "+0000\r\nMessage-ID: <%s-clear>\r\n\r\nNothing is secret here.\r\n",
-	    t->alice.address, t->bob.address, t->alice.address);
-	if (submit(t->relay.host, t->relay.smtp_port, t->alice.address,
-		t->alice.password, t->bob.address, message, reply, sizeof reply) < 0)
-		return fail(t, "submission: %s", reply);
-	if (strcmp(reply, REFUSAL) != 0)
-		return fail(
-		    t, "the relay answered '%s' instead of '" REFUSAL "'", reply);
-	printf("    %s\n", reply);
-	return 0;
+	    "+0000\r\nMessage-ID: <clear@%s>\r\n\r\nNothing is secret here.\r\n",
+	    t->alice.address, t->bob.address, t->relay.domain);
+	smtp_send(c, t->alice.address, t->bob.address, message, (size_t)len);
+	if (strcmp(client_text(c), REFUSAL) != 0)
+		rc = fail(t, "the relay answered '%s' instead of '" REFUSAL "'",
+		    client_text(c));
+	else
+		printf("    %s\n", client_text(c));
+	client_close(c);
+	return rc;
 }
 
 static const struct step {
@@ -308,12 +314,12 @@ static int remove_entry(
 static void usage(void)
 {
 	fputs(
-	    "usage: talk --server PATH --domain DOMAIN --host HOST --imap-port N "
+	    "usage: talk --server PATH --domain DOMAIN --imap-port N "
 	    "--smtp-port N\n"
 	    "            [--messages N] [--dir DIR] [--json FILE]\n"
 	    "  --server    the deltachat-rpc-server program\n"
 	    "  --domain    of the new addresses\n"
-	    "  --host      of the relay; implicit TLS, any certificate\n"
+	    "  --*-port    of the relay on 127.0.0.1: implicit TLS, any certificate\n"
 	    "  --messages  each way (5)\n"
 	    "  --dir       where the clients keep their data; must exist (a new folder "
 	    "under /tmp)\n"
@@ -337,7 +343,6 @@ static void parse_arguments(struct talk *t, int argc, char **argv)
 	static const struct option options[] = {
 		{ "server", required_argument, NULL, 's' },
 		{ "domain", required_argument, NULL, 'd' },
-		{ "host", required_argument, NULL, 'h' },
 		{ "imap-port", required_argument, NULL, 'i' },
 		{ "smtp-port", required_argument, NULL, 'o' },
 		{ "messages", required_argument, NULL, 'n' },
@@ -354,9 +359,6 @@ static void parse_arguments(struct talk *t, int argc, char **argv)
 			break;
 		case 'd':
 			t->relay.domain = optarg;
-			break;
-		case 'h':
-			t->relay.host = optarg;
 			break;
 		case 'i':
 			t->relay.imap_port = number(optarg, 65535);
@@ -377,7 +379,7 @@ static void parse_arguments(struct talk *t, int argc, char **argv)
 			usage();
 		}
 	}
-	if (optind != argc || !t->server || !t->relay.domain || !t->relay.host ||
+	if (optind != argc || !t->server || !t->relay.domain ||
 	    t->relay.imap_port == 0 || t->relay.smtp_port == 0)
 		usage();
 }
@@ -385,6 +387,7 @@ static void parse_arguments(struct talk *t, int argc, char **argv)
 int main(int argc, char **argv)
 {
 	struct talk t = {
+		.relay.host = "127.0.0.1",
 		.messages = MESSAGES_DEFAULT,
 		.alice.name = "alice",
 		.bob.name = "bob",
