@@ -244,8 +244,8 @@ static void sink_read(struct end *e)
 		end_close(e);
 		return;
 	}
+	e->run->moved_ns = bench_now_ns();
 	if (e->state == BODY) {
-		e->run->moved_ns = bench_now_ns();
 		sink_body(e, bytes, (size_t)n);
 		return;
 	}
