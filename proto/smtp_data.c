@@ -19,6 +19,8 @@ enum data_state {
 /* Bytes looked at in one go; a multiple of any vector register's size. */
 #define BLOCK 64
 
+#define CR_WITHOUT_LF "CR without LF" /* told in two places */
+
 #define END_LEN 3 /* "." CRLF: the CRLF before it belongs to the mail */
 
 void smtp_data_init(struct smtp_data *d)
@@ -112,7 +114,7 @@ static size_t scan(const char *bytes, size_t len, char before, const char **bad)
 			if (c == '.' && before == '\n')
 				return i;
 			if (before == '\r' && c != '\n')
-				*bad = "CR without LF";
+				*bad = CR_WITHOUT_LF;
 			else if (c == '\n' && before != '\r')
 				*bad = "LF without CR";
 			else if (c == '\0')
@@ -157,25 +159,30 @@ static size_t feed_text(struct smtp_data *d, enum data_state *state, const char 
 	return n;
 }
 
-/* From the start of a line on, or from a dot there. Returns the bytes used. */
+/*
+ * A dot at the start of a line, and what is behind it: the end, a stuffed line, or not yet
+ * known. Uses nothing where there is no such dot. Returns the bytes used.
+ */
 static size_t feed_dot(struct smtp_data *d, enum data_state *state, const char *bytes,
     size_t len, struct smtp_data_run *run)
 {
 	size_t i = 0;
 
-	while (i < len && (*state == DATA_LINE || kept_back(*state))) {
-		enum data_state next = step(*state, bytes[i]);
-
-		if (*state == DATA_DOT && next != DATA_DOT_CR) {
-			run->dot = true;
-			*state = DATA_TEXT;
+	if (*state == DATA_LINE && i < len && bytes[i] == '.') {
+		*state = DATA_DOT;
+		i++;
+	}
+	if (*state == DATA_DOT && i < len) {
+		run->dot = bytes[i] != '\r';
+		*state = run->dot ? DATA_TEXT : DATA_DOT_CR;
+		i += !run->dot;
+	}
+	if (*state == DATA_DOT_CR && i < len) {
+		if (bytes[i] != '\n') {
+			d->bad = CR_WITHOUT_LF;
 			return i;
 		}
-		if (*state == DATA_DOT_CR && next != DATA_END)
-			d->bad = "CR without LF";
-		if (next == DATA_TEXT || next == DATA_CR || d->bad)
-			return i;
-		*state = next;
+		*state = DATA_END;
 		i++;
 	}
 	return i;
