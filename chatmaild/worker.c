@@ -119,8 +119,8 @@ static void *thread_main(void *arg)
 	struct queue mine;
 	bool wake;
 
-	/* Refused only for lack of rights to lower it, which is no reason to stop. */
-	setpriority(PRIO_PROCESS, (id_t)gettid(), w->options.nice);
+	/* Of this thread: Linux gives each its own. More nice is never refused. */
+	setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + w->options.nice);
 
 	queue_init(&mine);
 	pthread_mutex_lock(&w->lock);
