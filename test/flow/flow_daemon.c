@@ -576,6 +576,47 @@ static void metrics_in_both_formats(void **state)
 	flow_deinit(&f);
 }
 
+/* Is the name in text, in backquotes as the documentation writes it? */
+static bool documented(const char *text, const char *name, size_t len)
+{
+	char quoted[128];
+
+	snprintf(quoted, sizeof(quoted), "`%.*s`", (int)len, name);
+	return strstr(text, quoted) != NULL;
+}
+
+static void every_metric_is_documented(void **state)
+{
+	static const char type[] = "\n# TYPE ", name_starts[] = "`chatmail_";
+	const char *path = getenv("CHATMAIL_METRICS_DOC");
+	struct support_text doc;
+	struct page page;
+	struct flow f;
+
+	assert_non_null(path);
+	doc = support_read_file(path);
+	flow_init(&f);
+	start_and_wait(&f);
+	scrape(&f, "*/*", &page);
+	stop_and_wait(&f);
+	for (char *at = page.text; (at = strstr(at, type));) {
+		at += strlen(type);
+		if (!documented(doc.data, at, strcspn(at, " ")))
+			fail_msg("not documented: %.40s", at);
+	}
+	/* And nothing is documented that is not there. */
+	for (char *at = doc.data; (at = strstr(at, name_starts)); at++) {
+		char line[160];
+
+		snprintf(line, sizeof(line), "# TYPE %.*s ", (int)strcspn(at + 1, "`"),
+		    at + 1);
+		if (!strstr(page.text, line))
+			fail_msg("documented, but not there: %s", line);
+	}
+	free(doc.data);
+	flow_deinit(&f);
+}
+
 static const struct check_case {
 	const char *name;
 	const char *config; /* NULL: the good one */
@@ -624,6 +665,7 @@ int main(void)
 		{ SUPPORT_TEST(sockets_are_inherited) },
 		{ SUPPORT_TEST(out_of_descriptors) },
 		{ SUPPORT_TEST(metrics_in_both_formats) },
+		{ SUPPORT_TEST(every_metric_is_documented) },
 	};
 
 	return support_run("daemon", tests, ARRAY_LEN(tests));
