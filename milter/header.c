@@ -203,8 +203,11 @@ static bool gmime_finds(struct span address, const char *text)
 		if (INTERNET_ADDRESS_IS_MAILBOX(one)) {
 			InternetAddressMailbox *box = INTERNET_ADDRESS_MAILBOX(one);
 			const char *addr = internet_address_mailbox_get_addr(box);
+			const char *ascii = internet_address_mailbox_get_idn_addr(box);
 
-			same = addr && span_is(address, addr);
+			/* It turns a punycode domain into UTF-8, and back. */
+			same = (addr && span_is(address, addr)) ||
+			       (ascii && span_is(address, ascii));
 		}
 	}
 	g_object_unref(list);
@@ -218,10 +221,10 @@ const char *header_from(const struct header *h, char *address, size_t size)
 	struct span text, mailbox;
 	const char *why;
 
-	if (!value.data || span_trim(value).len == 0)
-		return "";
 	if (header_count(h, "From") > 1)
 		return "more than one From field";
+	if (!value.data || span_trim(value).len == 0)
+		return "";
 	if (!unfold(value, buf, sizeof(buf), &text))
 		return "too long";
 	why = strict_mailbox(&mailbox, text);

@@ -176,8 +176,9 @@ static bool is_address(struct span address)
 
 	if (!at || at == address.data)
 		return false;
+	/* Some readers decode RFC 2047 before they look for addresses. */
 	for (const char *p = address.data; p < at; p++)
-		if (!is_atom(*p))
+		if (!is_atom(*p) || (p[0] == '=' && p[1] == '?'))
 			return false;
 	domain = span_skip(address, (size_t)(at - address.data) + 1);
 	if (is_literal(domain))
