@@ -93,6 +93,40 @@ static bool next_line(struct span *rest, struct span *line)
 	return true;
 }
 
+/* The length of the UTF-8 character at the start of s, or 0. RFC 3629 section 4. */
+static size_t utf8_length(struct span s)
+{
+	const unsigned char *u = (const unsigned char *)s.data;
+	size_t n = u[0] < 0x80   ? 1
+		   : u[0] < 0xc2 ? 0
+		   : u[0] < 0xe0 ? 2
+		   : u[0] < 0xf0 ? 3
+				 : 4;
+
+	if (n == 0 || n > s.len || u[0] > 0xf4)
+		return 0;
+	for (size_t i = 1; i < n; i++)
+		if ((u[i] & 0xc0) != 0x80)
+			return 0;
+	/* Longer than need be, a surrogate, beyond the last code point. */
+	if ((u[0] == 0xe0 && u[1] < 0xa0) || (u[0] == 0xed && u[1] > 0x9f) ||
+	    (u[0] == 0xf0 && u[1] < 0x90) || (u[0] == 0xf4 && u[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+static bool is_utf8(struct span s)
+{
+	while (s.len) {
+		size_t n = utf8_length(s);
+
+		if (n == 0)
+			return false;
+		s = span_skip(s, n);
+	}
+	return true;
+}
+
 static bool is_comment(struct span line)
 {
 	line = trim_left(line);
@@ -256,6 +290,8 @@ static int parse_text(struct parser *p, struct span rest)
 		p->line++;
 		if (line.len && memchr(line.data, '\0', line.len))
 			return fail(p, p->line, "NUL byte");
+		if (!is_utf8(line))
+			return fail(p, p->line, "not UTF-8");
 		if (parse_line(p, line) != 0)
 			return -1;
 	}

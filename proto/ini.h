@@ -2,17 +2,17 @@
  * The text of chatmail.ini -> items. Accepts exactly what the Python package iniconfig
  * does, because operators bring files written for it:
  *
- *	# or ; as first non-blank character   comment, also indented; not behind a value
- *	[name]                                section, verbatim; # or ; behind it cuts
- *	key = value   key: value              at the first '=', or at the first ':' if
- *that stands before it or there is no '=' more                                indented:
- *goes on the value before it, LF between
+ *   # comment     First non-blank is # or ; on a line of its own, indented or not. Behind
+ *                 a value it is part of the value.
+ *   [section]     Verbatim. # or ; behind it cuts.
+ *   key = value   Parted at the first '=', or at the first ':' if that comes before it or
+ *   key: value    there is no '='.
+ *     more        Indented: goes on the value before it, with LF between. So does a line
+ *                 that starts with '[' and ends in no ']'.
  *
- * No quotes, no escapes, no interpolation; keys keep their case. A line that starts
- *with
- * '[' and ends in no ']' goes on the value before it, too. Lines end and blanks are
- *trimmed as Python does it, Unicode white space included. Two rules are our own: no
- *NUL, and at most INI_ITEMS_MAX lines with a key or a section.
+ * UTF-8. No quotes, no escapes, no interpolation; keys keep their case. Lines end and
+ * blanks are trimmed as Python does it, Unicode white space included. Two rules are our
+ * own: no NUL, and at most INI_ITEMS_MAX lines with a key or a section.
  */
 #ifndef PROTO_INI_H
 #define PROTO_INI_H

@@ -124,6 +124,14 @@ static const struct bad_case {
 	{ "syntax is told first", TEXT("k=v\nfoo\n"), 2, "unexpected line" },
 	{ "the key's line", TEXT("[a]\nk=1\nk=2\n  3\n"), 3, "duplicate name" },
 	{ "CR counts lines", TEXT("[a]\rk=1\r\nfoo"), 3, "unexpected line" },
+	{ "Latin-1",
+	    TEXT("[a]\n\nk=Stra\xdf"
+		 "e\n"),
+	    3, "not UTF-8" },
+	{ "UTF-8 cut", TEXT("[a]\nk=\xe2\x82\n"), 2, "not UTF-8" },
+	{ "UTF-8 too long", TEXT("[a]\nk=\xc0\xaf\n"), 2, "not UTF-8" },
+	{ "UTF-8 surrogate", TEXT("# \xed\xa0\x80\n"), 1, "not UTF-8" },
+	{ "UTF-8 beyond", TEXT("# \xf4\x90\x80\x80\n"), 1, "not UTF-8" },
 	{ "NUL", TEXT("[a]\nk=\0v\n"), 2, "NUL byte" },
 };
 
