@@ -17,6 +17,7 @@ struct bench {
 	unsigned done;
 	unsigned order[2048]; /* of done() */
 	unsigned total;       /* jobs to wait for */
+	int nice;             /* the loop's own */
 
 	/* The threads'. */
 	atomic_uint befores, afters, in_batch, worst_batch, run_outside;
