@@ -162,7 +162,7 @@ static bool user_chars(struct span user)
 {
 	static const char allowed[] =
 	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	    "0123456789.-_@[]+";
+	    "0123456789.-_@[]";
 
 	for (size_t i = 0; i < user.len; i++)
 		if (!memchr(allowed, user.data[i], sizeof(allowed) - 1))
@@ -327,13 +327,6 @@ static void auth_accept(void *state, struct listener *from, evutil_socket_t fd)
 	dict_server_accept(&a->server, from, fd);
 }
 
-static void auth_reload(void *state)
-{
-	struct auth *a = state;
-
-	users_reload(a->daemon->users);
-}
-
 static void auth_drain(void *state)
 {
 	struct auth *a = state;
@@ -415,12 +408,12 @@ static const struct metric_def auth_metrics[] = {
 
 const struct service auth_service = {
 	.name = "auth",
+	.labels = "service=\"auth\"",
 	.socket = offsetof(struct config, auth_socket),
 	.socket_mode = 0660,
 	.max_connections = 20000,
 	.start = auth_start,
 	.accept = auth_accept,
-	.reload = auth_reload,
 	.drain = auth_drain,
 	.pending = auth_pending,
 	.stop = auth_stop,

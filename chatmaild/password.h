@@ -7,8 +7,9 @@
 
 #include "proto/span.h"
 
-#define PASSWORD_MAX      512 /* bytes; crypt() fails on longer ones */
-#define PASSWORD_HASH_MAX 512 /* bytes of a stored hash with its scheme, NUL included  \
+#define PASSWORD_MAX 511 /* bytes; crypt() takes 512 with the NUL */
+#define PASSWORD_HASH_MAX                                                              \
+	512 /* bytes of a stored hash with its scheme, NUL included  \
 			       */
 
 /*
