@@ -35,6 +35,9 @@ static const struct config_option *option_of(const cfg_opt_t *opt)
 }
 
 static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
+
+static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
 {
 	struct config_loader *l = loader_of(cfg);
 

@@ -58,6 +58,9 @@ static size_t shorten(char *line)
 }
 
 static void write_line(enum log_level level, const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
+
+static void write_line(enum log_level level, const char *fmt, va_list ap)
 {
 	const char *prefix =
 	    stderr_is_journal() ? prefixes[level].journal : prefixes[level].word;
