@@ -134,7 +134,7 @@ struct config_option {
 	const char
 	    *fallback;    /* as one would write it; NULL = required, unset or derived */
 	int64_t min, max; /* of a number; max 0: any */
-	size_t field;     /* offset in struct config */
+	size_t field;     /* offset in struct config; of no meaning to CONFIG_UNUSED */
 	const char *help; /* one sentence */
 
 	/* A closer look at a text: NULL, or what is wrong and what to write instead. */

@@ -10,7 +10,6 @@
 #include "chatmaild/config_value.h"
 
 #define FIELD(name) offsetof(struct config, name)
-#define NO_FIELD    SIZE_MAX
 
 /* Old port keys stand before the keys they set: those then see that they are set. */
 static const struct config_option options[] = {
@@ -166,11 +165,11 @@ static const struct config_option options[] = {
 	{ "user_cache_size", CONFIG_SIZE, "256M", 1, INT_MAX, FIELD(user_cache_size),
 	    "Memory for known accounts.", NULL },
 
-	{ "filtermail_http_port", CONFIG_UNUSED, NULL, 0, 0, NO_FIELD,
+	{ "filtermail_http_port", CONFIG_UNUSED, NULL, 0, 0, 0, "Of an older relay.",
+	    NULL },
+	{ "filtermail_http_port_incoming", CONFIG_UNUSED, NULL, 0, 0, 0,
 	    "Of an older relay.", NULL },
-	{ "filtermail_http_port_incoming", CONFIG_UNUSED, NULL, 0, 0, NO_FIELD,
-	    "Of an older relay.", NULL },
-	{ "filtermail_lmtp_port_transport", CONFIG_UNUSED, NULL, 0, 0, NO_FIELD,
+	{ "filtermail_lmtp_port_transport", CONFIG_UNUSED, NULL, 0, 0, 0,
 	    "Of an older relay.", NULL },
 };
 
