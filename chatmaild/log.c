@@ -88,6 +88,9 @@ static void write_line(enum log_level level, const char *fmt, va_list ap)
 
 /* errno survives, so that a caller may log before it returns. */
 static void log_line(enum log_level level, const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
+
+static void log_line(enum log_level level, const char *fmt, va_list ap)
 {
 	int saved = errno;
 
