@@ -3,13 +3,6 @@
 
 #include <limits.h>
 
-static bool is_control(char c)
-{
-	unsigned char u = (unsigned char)c;
-
-	return u < ' ' || u == 0x7f;
-}
-
 static bool is_lower_alnum(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
@@ -55,7 +48,7 @@ bool address_is_path(struct span address)
 	for (size_t i = 0; i < address.len; i++) {
 		char c = address.data[i];
 
-		if (c == '/' || is_control(c))
+		if (c == '/' || span_control(c))
 			return false;
 		at |= c == '@';
 	}

@@ -35,8 +35,10 @@ bool address_local_creatable(struct span local);
  * an address gets around a rule of its mailbox: the local part unquoted (RFC 5321
  * section 4.1.2) and its "+detail" cut, ASCII letters lower-cased, a dot at the end of
  * the domain dropped. The result may hold anything else; address_is_path() tells if it
- * names one. Writes a NUL-terminated string; returns its length, or -1 if it does not
- * fit size, address holds NUL, or a quote does not end.
+ * names one.
+ *
+ * Writes a NUL-terminated string; size of address.len + 1 is always enough. Returns its
+ * length, or -1 if it does not fit, address holds NUL, or a quote does not end.
  */
 int address_mailbox(struct span address, char *buf, size_t size);
 

@@ -1,6 +1,8 @@
 /* Dovecot's dict protocol; see dict.h. */
 #include "proto/dict.h"
 
+#include "proto/out.h"
+
 #define ESCAPE '\001'
 
 static const struct {
@@ -92,19 +94,6 @@ const char *dict_parse(struct dict_request *req, char *line, size_t len)
 	return NULL;
 }
 
-/* What is written beyond size is only counted. */
-struct out {
-	char *buf;
-	size_t size, len;
-};
-
-static void put(struct out *o, char c)
-{
-	if (o->len < o->size)
-		o->buf[o->len] = c;
-	o->len++;
-}
-
 /* What stands behind ESCAPE for c, or NUL if c goes as it is. */
 static char escape_letter(char c)
 {
@@ -130,8 +119,8 @@ static void put_escaped(struct out *o, struct span value)
 		char letter = escape_letter(value.data[i]);
 
 		if (letter)
-			put(o, ESCAPE);
-		put(o, letter ? letter : value.data[i]);
+			out_char(o, ESCAPE);
+		out_char(o, letter ? letter : value.data[i]);
 	}
 }
 
@@ -139,9 +128,9 @@ size_t dict_format_reply(char *buf, size_t size, char status, struct span value)
 {
 	struct out o = { buf, size, 0 };
 
-	put(&o, status);
+	out_char(&o, status);
 	put_escaped(&o, value);
-	put(&o, '\n');
+	out_char(&o, '\n');
 	return o.len;
 }
 
@@ -149,11 +138,11 @@ size_t dict_format_row(char *buf, size_t size, struct span key, struct span valu
 {
 	struct out o = { buf, size, 0 };
 
-	put(&o, 'O');
+	out_char(&o, 'O');
 	put_escaped(&o, key);
-	put(&o, '\t');
+	out_char(&o, '\t');
 	put_escaped(&o, value);
-	put(&o, '\n');
+	out_char(&o, '\n');
 	return o.len;
 }
 

@@ -41,10 +41,11 @@ struct dict_request {
  * Parse one line, LF already taken off; one CR at its end is cut too. Unescapes in
  * place (the text only shrinks), so req's fields stay valid exactly as long as line
  * does. Fields that did not come are empty, req->nfields tells how many did. An escape
- * character at the very end of a field is dropped, as Dovecot does. Returns NULL, or
- * why the line is refused (more than DICT_FIELDS_MAX fields): a literal, fit for the
- * log. The command, the letter and the fields up to there are set even then, so that
- * the caller knows whether a reply is owed and to which transaction.
+ * character at the very end of a field is dropped, as Dovecot does.
+ *
+ * Returns NULL, or why the line is refused (more than DICT_FIELDS_MAX fields): a
+ * literal, fit for the log. The command, the letter and the fields up to there are set
+ * even then, so that the caller knows whether a reply is owed, to which transaction.
  */
 const char *dict_parse(struct dict_request *req, char *line, size_t len);
 
@@ -55,8 +56,7 @@ const char *dict_parse(struct dict_request *req, char *line, size_t len);
  */
 size_t dict_format_reply(char *buf, size_t size, char status, struct span value);
 
-/* A row of an iteration: "O" key TAB value. The TAB is always there, as Dovecot asks.
- */
+/* A row of an iteration: "O" key TAB value, with the TAB even if value is empty. */
 size_t dict_format_row(char *buf, size_t size, struct span key, struct span value);
 
 #define DICT_ITERATE_END "\n" /* the empty line that ends an iteration */

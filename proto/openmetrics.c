@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "proto/out.h"
+
 /* Longest number: "-1.7976931348623157e+308". */
 #define NUMBER_MAX 32
 
@@ -14,37 +16,21 @@ static const char *const type_names[] = {
 	[OPENMETRICS_HISTOGRAM] = "histogram",
 };
 
-/* What is written beyond size is only counted. */
-struct out {
-	char *buf;
-	size_t size, len;
-};
-
-static void put(struct out *o, struct span text)
-{
-	if (o->len < o->size && text.len) {
-		size_t room = o->size - o->len;
-
-		memcpy(o->buf + o->len, text.data, text.len < room ? text.len : room);
-	}
-	o->len += text.len;
-}
-
 static void put_escaped(struct out *o, struct span value)
 {
 	for (size_t i = 0; i < value.len; i++) {
 		switch (value.data[i]) {
 		case '\\':
-			put(o, span_of("\\\\"));
+			out_text(o, "\\\\");
 			break;
 		case '"':
-			put(o, span_of("\\\""));
+			out_text(o, "\\\"");
 			break;
 		case '\n':
-			put(o, span_of("\\n"));
+			out_text(o, "\\n");
 			break;
 		default:
-			put(o, span_make(value.data + i, 1));
+			out_char(o, value.data[i]);
 		}
 	}
 }
@@ -64,15 +50,15 @@ size_t openmetrics_family(char *buf, size_t size, const char *name, const char *
 	struct out o = { buf, size, 0 };
 	struct span family = family_of(name, type);
 
-	put(&o, span_of("# TYPE "));
-	put(&o, family);
-	put(&o, span_of(" "));
-	put(&o, span_of(type_names[type]));
-	put(&o, span_of("\n# HELP "));
-	put(&o, family);
-	put(&o, span_of(" "));
+	out_text(&o, "# TYPE ");
+	out_span(&o, family);
+	out_text(&o, " ");
+	out_text(&o, type_names[type]);
+	out_text(&o, "\n# HELP ");
+	out_span(&o, family);
+	out_text(&o, " ");
 	put_escaped(&o, span_of(help));
-	put(&o, span_of("\n"));
+	out_text(&o, "\n");
 	return o.len;
 }
 
@@ -97,15 +83,15 @@ size_t openmetrics_sample(
 	char number[NUMBER_MAX];
 
 	format_number(number, value);
-	put(&o, span_of(name));
+	out_text(&o, name);
 	if (labels) {
-		put(&o, span_of("{"));
-		put(&o, span_of(labels));
-		put(&o, span_of("}"));
+		out_text(&o, "{");
+		out_text(&o, labels);
+		out_text(&o, "}");
 	}
-	put(&o, span_of(" "));
-	put(&o, span_of(number));
-	put(&o, span_of("\n"));
+	out_text(&o, " ");
+	out_text(&o, number);
+	out_text(&o, "\n");
 	return o.len;
 }
 

@@ -1,6 +1,8 @@
 /* SMTP lines, both halves; see smtp.h. */
 #include "proto/smtp.h"
 
+#include "proto/out.h"
+
 static const struct {
 	const char *name;
 	enum smtp_verb verb;
@@ -20,13 +22,6 @@ static const struct {
 static bool is_blank(char c)
 {
 	return c == ' ' || c == '\t';
-}
-
-static bool is_control(char c)
-{
-	unsigned char u = (unsigned char)c;
-
-	return u < ' ' || u == 0x7f;
 }
 
 enum smtp_verb smtp_parse_command(struct span line, struct span *arg)
@@ -57,7 +52,7 @@ static size_t quoted_length(struct span path, const char **why)
 	for (i = 1; i < path.len && path.data[i] != '"'; i++) {
 		if (path.data[i] == '\\')
 			i++;
-		if (i < path.len && is_control(path.data[i]))
+		if (i < path.len && span_control(path.data[i]))
 			break;
 	}
 	if (i >= path.len || path.data[i] != '"')
@@ -75,7 +70,7 @@ static const char *skip_source_route(struct span *path)
 	if (path->len == 0 || path->data[0] != '@')
 		return NULL;
 	for (; i < path->len && path->data[i] != ':'; i++)
-		if (is_control(path->data[i]) || strchr(" <>\"\\", path->data[i]))
+		if (span_control(path->data[i]) || strchr(" <>\"\\", path->data[i]))
 			return "bad source route in address";
 	*path = span_skip(*path, i + 1);
 	if (path->len == 0 || path->data[0] == '>')
@@ -92,7 +87,7 @@ static const char *cut_path(struct span *path, struct span *rest)
 	if (why)
 		return why;
 	for (; i < path->len && path->data[i] != '>'; i++)
-		if (is_control(path->data[i]) || strchr(" <\"\\", path->data[i]))
+		if (span_control(path->data[i]) || strchr(" <\"\\", path->data[i]))
 			return "bad character in address";
 	if (i >= path->len)
 		return "no > behind address";
@@ -182,32 +177,19 @@ enum smtp_reply_state smtp_reply_feed(struct smtp_reply *r, struct span line)
 	return separator == ' ' ? SMTP_REPLY_COMPLETE : SMTP_REPLY_MORE;
 }
 
-/* What is written beyond size is only counted. */
-struct out {
-	char *buf;
-	size_t size, len;
-};
-
-static void put(struct out *o, char c)
-{
-	if (o->len < o->size)
-		o->buf[o->len] = c;
-	o->len++;
-}
-
 static void put_line(struct out *o, unsigned code, bool last, struct span text)
 {
-	put(o, (char)('0' + code / 100 % 10));
-	put(o, (char)('0' + code / 10 % 10));
-	put(o, (char)('0' + code % 10));
+	out_char(o, (char)('0' + code / 100 % 10));
+	out_char(o, (char)('0' + code / 10 % 10));
+	out_char(o, (char)('0' + code % 10));
 	if (!last)
-		put(o, '-');
+		out_char(o, '-');
 	else if (text.len)
-		put(o, ' ');
+		out_char(o, ' ');
 	for (size_t i = 0; i < text.len; i++)
-		put(o, is_control(text.data[i]) ? '?' : text.data[i]);
-	put(o, '\r');
-	put(o, '\n');
+		out_char(o, span_control(text.data[i]) ? '?' : text.data[i]);
+	out_char(o, '\r');
+	out_char(o, '\n');
 }
 
 size_t smtp_format_reply(char *buf, size_t size, unsigned code, struct span text)

@@ -7,8 +7,10 @@
 
 #include "proto/span.h"
 
-/* Longest command line accepted, CRLF included. RFC 5321 4.5.3.1.4 asks for 512; SRS
- * senders, ORCPT and other parameters make longer ones legitimate. */
+/*
+ * Longest command line accepted, CRLF included. RFC 5321 4.5.3.1.4 asks for 512; SRS
+ * senders, ORCPT and other parameters make longer ones legitimate.
+ */
 #define SMTP_COMMAND_MAX 4096
 #define SMTP_PATH_MAX    1024 /* bytes of an address; RFC 5321 4.5.3.1.3 asks for 256 */
 #define SMTP_REPLY_MAX   2048 /* bytes kept of a reply's text, all lines together */
@@ -39,10 +41,14 @@ enum smtp_verb smtp_parse_command(struct span line, struct span *arg);
  * address gets what stands between < and >, a source route (RFC 5321 4.1.1.3) cut off,
  * a quoted local part kept as it came; it is empty for the null sender <> only. So it
  * is safe to be sent on between < and >: no control character, nothing that ends it
- * early. Refused: control characters, blanks, quotes, backslashes, < outside a quoted
- * local part, a quoted local part with more before the @, paths over SMTP_PATH_MAX, an
- * empty recipient. Bytes above 0x7f are taken as they are. Whether there is an @ is not
- * asked. Returns NULL, or why not: a literal.
+ * early.
+ *
+ * Refused: control characters anywhere; blanks, quotes, backslashes and < outside a
+ * quoted local part; a quoted local part with more before the @; more than
+ * SMTP_PATH_MAX bytes; an empty recipient. Bytes above 0x7f are taken as they are.
+ * Whether there is an @ is not asked.
+ *
+ * Returns NULL, or why not: a literal.
  */
 const char *smtp_parse_path(struct span arg, const char *keyword, struct span *address);
 
@@ -50,8 +56,7 @@ const char *smtp_parse_path(struct span arg, const char *keyword, struct span *a
 struct smtp_reply {
 	unsigned code;             /* 200..599 */
 	size_t len;                /* of text */
-	char text[SMTP_REPLY_MAX]; /* lines joined by LF, codes and separators taken off
-				    */
+	char text[SMTP_REPLY_MAX]; /* lines joined by LF, without codes */
 	bool begun;
 };
 

@@ -16,12 +16,10 @@ enum data_state {
 	DATA_END,    /* CRLF "." CRLF */
 };
 
-/* Bytes looked at in one go; a multiple of any vector register's size. */
-#define BLOCK 64
+#define BLOCK   64 /* bytes looked at in one go: a multiple of any vector register */
+#define END_LEN 3  /* "." CRLF; the CRLF before it belongs to the mail */
 
-#define CR_WITHOUT_LF "CR without LF" /* told in two places */
-
-#define END_LEN 3 /* "." CRLF: the CRLF before it belongs to the mail */
+#define CR_WITHOUT_LF "CR without LF" /* found in two places */
 
 void smtp_data_init(struct smtp_data *d)
 {

@@ -10,10 +10,10 @@
  *
  * A bad stream ends at the next of those five bytes too, also when a CR stands right
  * before them ("x" CR CRLF "." CRLF). The peer is Postfix: it ends each line it sends
- * with CRLF and stuffs every dot behind one, so these five bytes come from itself
- * alone, and it now waits for a reply. Taking less for an end would let a sender write
- * commands (smuggling); asking for more would hang on a mail whose last line ends in a
- * bare CR.
+ * with CRLF, and a line of a lone dot has ended the mail for itself before. So these
+ * five bytes are its own end of data, behind which it waits for a reply. Taking less
+ * for an end would let the sender of a mail write commands; asking for more would wait
+ * for ever on a mail whose last line ends in a bare CR.
  */
 #ifndef PROTO_SMTP_DATA_H
 #define PROTO_SMTP_DATA_H
@@ -23,11 +23,10 @@
 #include "proto/span.h"
 
 struct smtp_data {
-	int state;      /* smtp_data.c's own */
-	uint64_t bytes; /* on the wire: CRLF and stuffed dots counted, the end is not,
+	int state;       /* smtp_data.c's own */
+	uint64_t bytes;  /* on the wire: CRLF and stuffed dots counted, the end is not,
 			 * nor what is kept back because it may become the end */
-	const char
-	    *bad; /* NULL, or why the stream is refused: a literal, the first reason */
+	const char *bad; /* NULL, or why it is refused: a literal, the first reason */
 };
 
 void smtp_data_init(struct smtp_data *d);

@@ -104,6 +104,12 @@ static inline bool span_blank(char c)
 	       c == '\v';
 }
 
+/* An ASCII control character: NUL, TAB and DEL too. */
+static inline bool span_control(char c)
+{
+	return (unsigned char)c < ' ' || c == 0x7f;
+}
+
 static inline struct span span_trim(struct span a)
 {
 	while (a.len && span_blank(a.data[0]))

@@ -12,9 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CUT_IN_TWO_MAX 512 /* bytes; trying every place of longer ones takes too long  \
-			    */
-#define CUT_RANDOM      8  /* random cuts tried */
+#define CUT_IN_TWO_MAX  512 /* bytes: longer inputs have too many places to cut */
+#define CUT_RANDOM      8   /* random cuts tried */
 #define LOOP_DEADLINE_S 10
 
 static char *format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
