@@ -44,7 +44,7 @@ static const struct service *const service_table[] = {
 /* What only daemon_run() needs; lives on its stack. */
 struct runner {
 	struct daemon *daemon;
-	unsigned drain_looks;
+	int64_t drain_until_ms; /* monotonic */
 	char status[STATUS_MAX];
 	struct event *sigterm, *sigint, *sighup;
 	struct event *drain_timer, *status_timer, *watchdog_timer;
@@ -168,13 +168,21 @@ static void on_watchdog(evutil_socket_t fd, short what, void *arg)
 	systemd_alive();
 }
 
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 static void on_drain_timer(evutil_socket_t fd, short what, void *arg)
 {
 	static const struct timeval again = { .tv_usec = DRAIN_LOOK_MS * 1000 };
 	struct runner *r = arg;
 	unsigned pending = services_pending(r->daemon->services);
 
-	if (pending > 0 && ++r->drain_looks <= DRAIN_MAX_MS / DRAIN_LOOK_MS) {
+	if (pending > 0 && now_ms() < r->drain_until_ms) {
 		evtimer_add(r->drain_timer, &again);
 		return;
 	}
@@ -196,6 +204,7 @@ static void on_terminate(evutil_socket_t sig, short what, void *arg)
 	}
 	log_info("stopping");
 	d->draining = true;
+	r->drain_until_ms = now_ms() + DRAIN_MAX_MS;
 	systemd_stopping();
 	event_del(r->status_timer);
 	services_stop_accepting(d->services);
