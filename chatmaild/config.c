@@ -32,7 +32,7 @@ void config_mistake(
 {
 	va_list ap;
 
-	if (++l->errors > CONFIG_ERRORS_MAX)
+	if (++l->errors > CONFIG_REPORTS_MAX)
 		return;
 	va_start(ap, fmt);
 	config_vreport(l, line, "", key, fmt, ap);
@@ -44,6 +44,8 @@ void config_warn(
 {
 	va_list ap;
 
+	if (++l->warnings > CONFIG_REPORTS_MAX)
+		return;
 	va_start(ap, fmt);
 	config_vreport(l, line, "warning: ", key, fmt, ap);
 	va_end(ap);
@@ -123,19 +125,12 @@ static void derive_iroh(struct config_loader *l, struct config *c)
 	}
 }
 
-static void derive_tls(struct config_loader *l, struct config *c)
+static void derive_tls(struct config *c)
 {
 	char **pair = c->tls_external_cert_and_key;
 
 	if (pair[0]) {
 		c->tls_mode = TLS_EXTERNAL;
-		if (!pair[1] || pair[2] || config_check_path(pair[0]) ||
-		    config_check_path(pair[1])) {
-			config_mistake(l, config_line(l, "tls_external_cert_and_key"),
-			    "tls_external_cert_and_key",
-			    "must have two space-separated paths: CERT_PATH KEY_PATH");
-			return;
-		}
 		set_text(&c->tls_cert_path, "%s", pair[0]);
 		set_text(&c->tls_key_path, "%s", pair[1]);
 	} else if (c->ipv4_relay || c->mail_domain[0] == '_') {
@@ -154,9 +149,11 @@ static void derive_tls(struct config_loader *l, struct config *c)
 static void warn_passthrough(
     struct config_loader *l, const char *key, char *const *list)
 {
+	unsigned line = config_line(l, key);
+
 	for (; *list; list++) {
 		if (!strchr(*list, '@'))
-			config_warn(l, config_line(l, key), key,
+			config_warn(l, line, key,
 			    "'%s' is neither an address nor an @domain and has no "
 			    "effect",
 			    config_excerpt(*list).text);
@@ -165,22 +162,27 @@ static void warn_passthrough(
 
 static void derive_unknown(struct config_loader *l, struct config *c)
 {
-	set_text(&c->unknown_keys, "%s", "");
+	size_t size;
+	FILE *out = open_memstream(&c->unknown_keys, &size);
+	const char *blank = "";
+
+	if (!out)
+		abort();
 	for (size_t i = 0; i < l->ini.nitems; i++) {
 		const struct ini_item *item = &l->ini.item[i];
-		char *before = c->unknown_keys;
+		size_t len = item->key.len < 60 ? item->key.len : 60;
 
 		if (!span_is(item->section, CONFIG_SECTION) ||
 		    config_find_option(item->key))
 			continue;
 		config_warn(l, item->line, NULL,
 		    "there is no key '%.*s', it has no effect; correct or remove it",
-		    (int)(item->key.len < 60 ? item->key.len : 60), item->key.data);
-		c->unknown_keys = NULL;
-		set_text(&c->unknown_keys, "%s%s%.*s", before, *before ? " " : "",
-		    SPAN_ARG(item->key));
-		free(before);
+		    (int)len, item->key.data);
+		fprintf(out, "%s%.*s", blank, SPAN_ARG(item->key));
+		blank = " ";
 	}
+	if (fclose(out) != 0)
+		abort();
 }
 
 static struct config *make_config(struct config_loader *l)
@@ -194,14 +196,13 @@ static struct config *make_config(struct config_loader *l)
 	if (l->errors == 0) {
 		derive_domain(l, c);
 		derive_iroh(l, c);
-		derive_tls(l, c);
+		derive_tls(c);
 		derive_unknown(l, c);
 		warn_passthrough(l, "passthrough_senders", c->passthrough_senders);
 		warn_passthrough(
 		    l, "passthrough_recipients", c->passthrough_recipients);
-	}
-	if (l->errors == 0)
 		return c;
+	}
 	config_free(c);
 	return NULL;
 }

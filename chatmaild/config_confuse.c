@@ -127,9 +127,9 @@ static const char *check_text(const struct config_option *o, const char *value)
 {
 	struct endpoint ep;
 
-	if (o->type == CONFIG_TEXTS || o->type == CONFIG_LIST)
-		return NULL;
-	if (strchr(value, LINE_BREAK))
+	bool one_line = o->type != CONFIG_TEXTS && o->type != CONFIG_LIST;
+
+	if (one_line && strchr(value, LINE_BREAK))
 		return "it goes on over several lines; write it on one, and begin "
 		       "other "
 		       "lines without a blank";
@@ -270,7 +270,8 @@ static void check_together(struct config_loader *l, cfg_t *cfg)
 	if (*cfg_getstr(cfg, "mail_domain") == '\0')
 		config_mistake(l, config_line(l, "mail_domain"), "mail_domain",
 		    "missing; write below [params]: mail_domain = chat.example.org");
-	if (shortest > longest) {
+	/* A length that was refused itself is no measure for the other. */
+	if (l->errors == 0 && shortest > longest) {
 		unsigned line = config_line(l, "username_max_length");
 
 		config_mistake(l, line ? line : config_line(l, "username_min_length"),

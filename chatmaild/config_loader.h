@@ -9,13 +9,13 @@
 #include "chatmaild/config.h"
 #include "proto/ini.h"
 
-#define CONFIG_SECTION    "params"
-#define CONFIG_ERRORS_MAX 50 /* reported; who has more will run it again */
+#define CONFIG_SECTION     "params"
+#define CONFIG_REPORTS_MAX 50 /* mistakes, and warnings; who has more runs it again */
 
 struct config_loader {
 	const char *path;
 	FILE *err;
-	unsigned errors;
+	unsigned errors, warnings;
 	struct ini ini;
 };
 

@@ -160,7 +160,8 @@ static const struct config_option options[] = {
 	    NULL },
 	{ "tls_external_cert_and_key", CONFIG_LIST, NULL, 0, 0,
 	    FIELD(tls_external_cert_and_key),
-	    "Certificate chain and key that somebody else renews: two paths.", NULL },
+	    "Certificate chain and key that somebody else renews: two paths.",
+	    config_check_cert_and_key },
 
 	{ "user_cache_size", CONFIG_SIZE, "256M", 1, INT_MAX, FIELD(user_cache_size),
 	    "Memory for known accounts.", NULL },

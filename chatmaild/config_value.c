@@ -207,6 +207,23 @@ const char *config_check_path(const char *value)
 	return value[0] == '/' ? NULL : "it is no absolute path; start it with /";
 }
 
+/* Words may be parted by any blank or control character: line breaks travel as one. */
+const char *config_check_cert_and_key(const char *value)
+{
+	size_t words = 0;
+
+	for (const char *p = value; *p; p++) {
+		bool begins = (unsigned char)*p > ' ' &&
+			      (p == value || (unsigned char)p[-1] <= ' ');
+
+		words += begins;
+		if (begins && (words > 2 || *p != '/'))
+			words = 3; /* stays too many */
+	}
+	return words == 2 ? NULL
+			  : "must have two space-separated paths: CERT_PATH KEY_PATH";
+}
+
 /* As useradd(8) takes names by default. */
 const char *config_check_user(const char *value)
 {

@@ -28,6 +28,7 @@ const char *config_check_bytes(struct span text, size_t *at);
 /* NULL, or what is wrong with the value and what to write instead: a literal. */
 const char *config_check_domain(const char *value);
 const char *config_check_path(const char *value);
+const char *config_check_cert_and_key(const char *value);
 const char *config_check_user(const char *value);
 const char *config_check_https(const char *value);
 

@@ -11,7 +11,7 @@
 
 struct endpoint {
 	struct sockaddr_storage addr;
-	socklen_t len;	/* 0: not set */
+	socklen_t len;  /* 0: not set */
 	char text[160]; /* as configured, for the log */
 };
 

@@ -12,7 +12,7 @@
 enum log_level {
 	LOG_LEVEL_ERROR,   /* someone must act */
 	LOG_LEVEL_WARNING, /* the world failed us, we go on */
-	LOG_LEVEL_INFO,	   /* what happened, once a connection at most */
+	LOG_LEVEL_INFO,    /* what happened, once a connection at most */
 	LOG_LEVEL_DEBUG,
 };
 

@@ -191,8 +191,8 @@ static const json_t *lookup_first(const struct renderer *r, struct span part)
 
 static const json_t *lookup(const struct renderer *r, struct span name)
 {
+	struct span part = { NULL, 0 };
 	const json_t *value;
-	struct span part;
 
 	if (span_is(name, ".")) {
 		for (size_t i = r->depth + 1; i-- > 0;) {
@@ -369,7 +369,7 @@ static bool render(struct renderer *r)
 	while (r->at < r->text.len) {
 		struct span rest = span_skip(r->text, r->at);
 		const char *found = memmem(rest.data, rest.len, "{{", 2);
-		struct tag tag;
+		struct tag tag = { .type = TAG_COMMENT };
 
 		if (!found) {
 			print_text(r, r->text.len);

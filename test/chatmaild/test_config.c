@@ -343,6 +343,18 @@ static const struct mistake_case {
 	{ "three TLS paths", DOMAIN_LINE "tls_external_cert_and_key = /x /y /z",
 	    "x.ini:3: tls_external_cert_and_key: must have two space-separated paths: "
 	    "CERT_PATH KEY_PATH\n" },
+	{ "relative TLS path", DOMAIN_LINE "tls_external_cert_and_key = /x\n  y",
+	    "x.ini:3: tls_external_cert_and_key: must have two space-separated paths: "
+	    "CERT_PATH KEY_PATH\n" },
+	{ "TLS paths and another",
+	    DOMAIN_LINE "tls_external_cert_and_key = x /y\npush_url =",
+	    "x.ini:3: tls_external_cert_and_key: must have two space-separated paths: "
+	    "CERT_PATH KEY_PATH\n"
+	    "x.ini:4: push_url: it is no https URL; start it with https://\n" },
+	{ "a refused length is no measure", DOMAIN_LINE "username_min_length = 65",
+	    "x.ini:3: username_min_length: out of range, it goes from 1 to 64; write "
+	    "e.g. "
+	    "username_min_length = 9\n" },
 	{ "long value, in UTF-8",
 	    DOMAIN_LINE "delete_mails_after = "
 			"123456789012345678901234567890123456789012345678901234567"
@@ -459,24 +471,48 @@ static void nul_is_refused(void **state)
 	forget(&p);
 }
 
-static void a_flood_of_mistakes_is_cut(void **state)
+static size_t count_lines(const char *text)
 {
-	char *text = NULL, *line;
-	size_t size, n, lines = 0;
+	size_t n = 0;
+
+	for (; (text = strchr(text, '\n')); text++)
+		n++;
+	return n;
+}
+
+static void floods_are_cut(void **state)
+{
+	size_t size, n;
 	const struct config_option *options = config_options(&n);
+	char *text = NULL;
 	FILE *out = open_memstream(&text, &size);
 	struct parsed p;
 
 	assert_non_null(out);
+	fputs(MINIMAL, out);
+	for (size_t i = 0; i < 4000; i++)
+		fprintf(out, "unknown%zu = 1\n", i);
+	fputs("passthrough_senders =", out);
+	for (size_t i = 0; i < 4000; i++)
+		fputs(" x", out);
+	fclose(out);
+	p = parse(text);
+	assert_non_null(p.config);
+	assert_int_equal(count_lines(p.said), 50);
+	assert_non_null(strstr(p.config->unknown_keys, " unknown3999"));
+	free(text);
+	forget(&p);
+
+	/* Nearly every option takes offence at this. */
+	out = open_memstream(&text, &size);
+	assert_non_null(out);
 	fputs("[params]\n", out);
 	for (size_t i = 0; i < n; i++)
-		fprintf(out, "%s = \x7e\n  \x7e\n", options[i].key);
+		fprintf(out, "%s = ~\n  ~\n", options[i].key);
 	fclose(out);
 	p = parse(text);
 	assert_null(p.config);
-	for (line = p.said; (line = strchr(line, '\n')); line++)
-		lines++;
-	assert_in_range(lines, 20, 60);
+	assert_in_range(count_lines(p.said), 30, 50);
 	free(text);
 	forget(&p);
 }
@@ -882,7 +918,7 @@ int main(void)
 		{ SUPPORT_TEST(unknown_keys_in_file_order) },
 		{ SUPPORT_TEST(syntax_errors_name_the_line) },
 		{ SUPPORT_TEST(nul_is_refused) },
-		{ SUPPORT_TEST(a_flood_of_mistakes_is_cut) },
+		{ SUPPORT_TEST(floods_are_cut) },
 		{ SUPPORT_TABLE(iroh, iroh_cases) },
 		{ SUPPORT_TABLE(tls, tls_cases) },
 		{ SUPPORT_TEST(ipv4_relay) },
