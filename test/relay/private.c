@@ -1,6 +1,7 @@
 #include "test/relay/private.h"
 
 #include <err.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,9 @@
 
 /* Not below /tmp: OpenDKIM refuses keys below a directory that all may write to. */
 #define DIR_TEMPLATE "/run/chatmail-test-XXXXXX"
+
+/* How to end the relay, for when the program ends before it does that itself. */
+static char end_command[1024];
 
 __attribute__((format(printf, 1, 2))) static void shell(const char *format, ...)
 {
@@ -55,19 +59,48 @@ static void read_ports(struct private_relay *r)
 	fclose(file);
 }
 
+static void end_at_exit(void)
+{
+	if (end_command[0] && system(end_command) != 0)
+		warnx("failed: %s", end_command);
+}
+
+/* execl() is one of the few calls a handler may make. */
+static void end_on_signal(int number)
+{
+	execl("/bin/sh", "sh", "-c", end_command, (char *)NULL);
+	_exit(1);
+}
+
+/* A relay outlives who started it: the test runner ends slow tests by a signal. */
+static void end_in_any_case(const struct private_relay *r)
+{
+	struct sigaction action = { .sa_handler = end_on_signal };
+
+	snprintf(end_command, sizeof(end_command), "'%s' down %s && rm -rf %s",
+	    need_env("CHATMAIL_RELAY"), r->dir, r->dir);
+	atexit(end_at_exit);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
+}
+
 void private_up(struct private_relay *r, const char *options)
 {
+	const char *script = need_env("CHATMAIL_RELAY"),
+		   *build = need_env("CHATMAIL_BUILD");
+
 	strcpy(r->dir, DIR_TEMPLATE);
 	if (!mkdtemp(r->dir))
 		err(1, "%s", r->dir);
-	shell("'%s' up %s --build '%s' %s", need_env("CHATMAIL_RELAY"), r->dir,
-	    need_env("CHATMAIL_BUILD"), options);
+	end_in_any_case(r);
+	shell("'%s' up %s --build '%s' %s", script, r->dir, build, options);
 	read_ports(r);
 }
 
 void private_down(struct private_relay *r)
 {
 	shell("'%s' down %s && rm -rf %s", need_env("CHATMAIL_RELAY"), r->dir, r->dir);
+	end_command[0] = '\0';
 }
 
 void private_part(const struct private_relay *r, const char *verb, const char *part)
