@@ -259,7 +259,8 @@ static int read_options(struct options *o, int argc, char **argv, bool *done)
 			return COMMAND_USAGE; /* getopt has said why */
 		}
 	}
-	if (argc - optind != 2) {
+	/* Below "" would be below the root directory. */
+	if (argc - optind != 2 || argv[optind + 1][0] == '\0') {
 		fputs("Usage: cmdeploy render [OPTION]... INI OUTDIR\n", stderr);
 		return COMMAND_USAGE;
 	}

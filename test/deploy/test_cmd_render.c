@@ -247,6 +247,7 @@ static void options(void **state)
 	const char *unknown[] = { "render", "--frobnicate", r.ini, r.out, NULL };
 	const char *few[] = { "render", r.ini, NULL };
 	const char *many[] = { "render", r.ini, r.out, r.out, NULL };
+	const char *nowhere[] = { "render", r.ini, "", NULL };
 	const char *help[] = { "render", "--help", NULL };
 
 	make_file(&r, "postfix/etc/a", "{{smtp_port}}");
@@ -258,6 +259,7 @@ static void options(void **state)
 	assert_int_equal(run_args(&r, 2, few), COMMAND_USAGE);
 	assert_said(&r, "Usage: cmdeploy render");
 	assert_int_equal(run_args(&r, 4, many), COMMAND_USAGE);
+	assert_int_equal(run_args(&r, 3, nowhere), COMMAND_USAGE);
 	assert_int_equal(run_args(&r, 2, help), COMMAND_OK);
 	assert_said(&r, "queue_directory=/var/spool/postfix\n");
 	end(&r);
