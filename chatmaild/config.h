@@ -132,8 +132,8 @@ struct config_option {
 	const char *key;
 	enum config_type type;
 	const char
-	    *fallback;    /* as one would write it; NULL = required, unset or derived */
-	int64_t min, max; /* of a number; max 0: any */
+	    *fallback;    /* as one would write it; NULL: required, unset, derived */
+	int64_t min, max; /* of a number */
 	size_t field;     /* offset in struct config; of no meaning to CONFIG_UNUSED */
 	const char *help; /* one sentence */
 
