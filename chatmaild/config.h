@@ -131,8 +131,8 @@ enum config_type {
 struct config_option {
 	const char *key;
 	enum config_type type;
-	const char
-	    *fallback;    /* as one would write it; NULL: required, unset, derived */
+	/* The default as one would write it; NULL if required, unset or derived. */
+	const char *fallback;
 	int64_t min, max; /* of a number */
 	size_t field;     /* offset in struct config; of no meaning to CONFIG_UNUSED */
 	const char *help; /* one sentence */
