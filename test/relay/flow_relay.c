@@ -408,7 +408,7 @@ static void dovecot_is_down(void **state)
 
 /* --- the daemon dies ------------------------------------------------------------ */
 
-#define RUN_LENGTH 36
+#define RUN_LENGTH 24
 
 /* Where in a transaction it dies. */
 enum stage {
