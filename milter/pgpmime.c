@@ -41,19 +41,25 @@ static const char *begin_part(struct pgpmime *p, struct span block)
 	return NULL;
 }
 
+static const char *feed_decoded(struct pgpmime *p, struct span text)
+{
+	if (p->mime.parts == DATA_PART)
+		return openpgp_feed(&p->openpgp, text);
+	return part_text_add(&p->control, text) ? NULL
+						: "pgp/mime: control part too long";
+}
+
 static const char *feed_part(struct pgpmime *p, struct span text)
 {
 	const char *why = NULL;
-	struct span out;
 
 	while (!why && text.len) {
-		why = transfer_feed(&p->transfer, &text, &out);
-		if (why)
-			break;
-		if (p->mime.parts == DATA_PART)
-			why = openpgp_feed(&p->openpgp, out);
-		else if (!part_text_add(&p->control, out))
-			why = "pgp/mime: control part too long";
+		struct span out;
+		const char *undecodable = transfer_feed(&p->transfer, &text, &out);
+
+		why = feed_decoded(p, out);
+		if (!why)
+			why = undecodable;
 	}
 	return why;
 }

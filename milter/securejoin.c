@@ -39,11 +39,12 @@ static const char *begin_part(struct securejoin *s, struct span block)
 static const char *feed_part(struct securejoin *s, struct span text)
 {
 	const char *why = NULL;
-	struct span out;
 
 	while (!why && text.len) {
+		struct span out;
+
 		why = transfer_feed(&s->transfer, &text, &out);
-		if (!why && !part_text_add(&s->text, out))
+		if (!part_text_add(&s->text, out))
 			why = "secure-join: text too long";
 	}
 	return why;

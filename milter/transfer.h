@@ -31,7 +31,7 @@ void transfer_init(struct transfer *t, enum transfer_encoding encoding);
 /*
  * Decode some of in, which is shortened by what was used; call until it is empty. out
  * gets what came of it (maybe nothing), borrowed from in or from t until the next call.
- * Returns NULL, or why the text is refused: a literal.
+ * Returns NULL, or why the text is refused, a literal; out then is what came before.
  */
 const char *transfer_feed(struct transfer *t, struct span *in, struct span *out);
 

@@ -67,6 +67,9 @@ static const struct body_case {
 	    TEXT(CONTROL ENCODED
 		"7bit\r\nContent-Transfer-Encoding: base64\r\n\r\n" ARMOR END),
 	    "mime: two Content-Transfer-Encoding fields" },
+	{ "base64 of no armor, broken later",
+	    TEXT(CONTROL ENCODED "base64\r\n\r\nSGVsbG8=x\r\n" END),
+	    "armor: no begin line" },
 	{ "base64 cut short",
 	    TEXT(CONTROL ENCODED "base64\r\n\r\nLS0tLS1CRUdJTg\r\n" END),
 	    "base64: cut short" },
