@@ -1,20 +1,14 @@
 /*
- * Find, make, remember accounts. Policy on new ones is admission.c's, files are
- * mailbox.c's, rows are user_row.c's.
+ * Find and remember accounts; users_make.c makes them. Files are mailbox.c's, rows are
+ * user_row.c's.
  */
-#include "chatmaild/users.h"
-
 #include <assert.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "chatmaild/log.h"
 #include "chatmaild/takeover.h"
-#include "chatmaild/user_cache.h"
-#include "chatmaild/user_row.h"
-#include "chatmaild/worker.h"
+#include "chatmaild/users_private.h"
 #include "proto/address.h"
 
 #define MIB               (1024 * 1024)
@@ -29,70 +23,16 @@
  */
 #define RACY_NS 50000000
 
-struct users {
-	struct daemon *daemon;
-	struct user_cache *cache;
-	struct admission_control admission;
-	struct creation *creations; /* under way */
-	struct takeover *takeover;  /* NULL unless rebuilding */
-	struct event *warm;         /* NULL once everything is in the cache */
-	char warm_after[ADDRESS_MAX + 1];
-	sqlite3_stmt *rows_after, *row_of;
-	bool stopping;
-	int64_t trouble_logged_ms;
-	uint64_t progress_logged;
-	struct users_counters counters;
-};
-
-struct waiter {
-	struct waiter *next;
-	users_done *done;
-	void *arg;
-};
-
-/*
- * One account being made. It passes through a worker (hash, files), the store's writer
- * (row) and, if the row fails, a worker again (undo); each step owns it meanwhile. The
- * waiters are the loop's.
- */
-struct creation {
-	struct creation *next, **link; /* in users->creations */
-	struct users *users;
-	struct waiter *waiters, **last_waiter;
-
-	struct job job;
-	struct store_op op;
-	int error; /* errno of the files, 0 if made */
-	bool hashed;
-	size_t password_len;
-	char password[PASSWORD_MAX];
-	char *dir;
-	struct user_row row;
-};
-
-static int64_t clock_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
-static int64_t now_ms(void)
-{
-	return clock_ns(CLOCK_MONOTONIC) / 1000000;
-}
-
-static void copy_address(char buf[ADDRESS_MAX + 1], struct span address)
+void users_copy_address(char buf[ADDRESS_MAX + 1], struct span address)
 {
 	assert(address.len <= ADDRESS_MAX);
 	memcpy(buf, address.data, address.len);
 	buf[address.len] = '\0';
 }
 
-static void log_trouble(struct users *u, const char *what, int error)
+void users_log_trouble(struct users *u, const char *what, int error)
 {
-	int64_t now = now_ms();
+	int64_t now = users_clock_ns(CLOCK_MONOTONIC) / 1000000;
 
 	if (u->trouble_logged_ms && now - u->trouble_logged_ms < TROUBLE_LOG_MS)
 		return;
@@ -101,11 +41,13 @@ static void log_trouble(struct users *u, const char *what, int error)
 }
 
 /*
- * Rows, written without anybody waiting: if that fails, the next lookup after a restart
- * reads a file.
+ * Rows, written without anybody waiting: if that fails, or too many wait already, the
+ * next lookup after a restart reads a file.
  */
+#define REMEMBER_MAX 4096 /* rows on their way to the store */
 struct remember {
 	struct store_op op;
+	struct users *users;
 	bool forget;
 	struct user_row row;
 };
@@ -120,35 +62,41 @@ static int remember_run(struct store_op *op, sqlite3 *db)
 
 static void remember_done(struct store_op *op, int result)
 {
-	free(op); /* the store has logged what went wrong */
+	struct remember *r = (struct remember *)op;
+
+	r->users->remembering--;
+	free(r); /* the store has logged what went wrong */
 }
 
-static struct remember *remember_new(const char *address)
+static void remember(struct users *u, const struct user_row *row, bool forget)
 {
-	struct remember *r = calloc(1, sizeof(*r));
+	struct remember *r;
 
+	if (u->stopping || u->remembering == REMEMBER_MAX)
+		return;
+	r = calloc(1, sizeof(*r));
 	if (!r)
 		abort();
 	r->op.run = remember_run;
 	r->op.done = remember_done;
-	memcpy(r->row.address, address, strlen(address) + 1);
-	return r;
-}
-
-static void forget_row(struct users *u, const char *address)
-{
-	struct remember *r = remember_new(address);
-
-	r->forget = true;
+	r->users = u;
+	r->forget = forget;
+	r->row = *row;
+	u->remembering++;
 	store_submit(u->daemon->store, &r->op);
 }
 
 static void write_row(struct users *u, const struct user_row *row)
 {
-	struct remember *r = remember_new(row->address);
+	remember(u, row, false);
+}
 
-	r->row = *row;
-	store_submit(u->daemon->store, &r->op);
+static void forget_row(struct users *u, const char *address)
+{
+	struct user_row row = { 0 };
+
+	memcpy(row.address, address, strlen(address) + 1);
+	remember(u, &row, true);
 }
 
 /* Does the store hold this already? */
@@ -170,18 +118,18 @@ static bool row_is_stored(struct users *u, const struct user_row *row)
 	return same;
 }
 
-static struct cached_user *put_in_cache(struct users *u, const struct user_row *row)
+struct cached_user *users_put(struct users *u, const struct user_row *row)
 {
 	struct mailbox_stamp stamp = row->stamp;
 
-	if (clock_ns(CLOCK_REALTIME) - stamp.ctime_ns < RACY_NS)
+	if (users_clock_ns(CLOCK_REALTIME) - stamp.ctime_ns < RACY_NS)
 		stamp.ctime_ns = -1; /* equals no file's: the next lookup reads again */
 	return user_cache_put(
 	    u->cache, span_of(row->address), span_of(row->hash), &stamp);
 }
 
 /* The file is not as cached, or not cached: it decides. */
-static enum mailbox_state read_account(
+enum mailbox_state users_read(
     struct users *u, const char *address, struct cached_user **found)
 {
 	struct user_row row = { .created_day = USER_DAY_UNKNOWN,
@@ -193,19 +141,10 @@ static enum mailbox_state read_account(
 	if (state != MAILBOX_USABLE)
 		return state;
 	memcpy(row.address, address, strlen(address) + 1);
-	*found = put_in_cache(u, &row);
-	if (!u->stopping && !row_is_stored(u, &row))
+	*found = users_put(u, &row);
+	if (!row_is_stored(u, &row))
 		write_row(u, &row);
 	return state;
-}
-
-static struct creation *creation_of(const struct users *u, struct span address)
-{
-	struct creation *c = u->creations;
-
-	while (c && !span_equal(span_of(c->row.address), address))
-		c = c->next;
-	return c;
 }
 
 enum users_answer users_find(struct users *u, struct span address, struct user *user)
@@ -215,15 +154,15 @@ enum users_answer users_find(struct users *u, struct span address, struct user *
 	enum mailbox_state state;
 	struct cached_user *e;
 
-	if (!address_is_path(address) || creation_of(u, address))
+	if (!address_is_path(address) || users_is_making(u, address))
 		return USERS_ABSENT;
-	copy_address(name, address);
+	users_copy_address(name, address);
 	e = user_cache_get(u->cache, address);
 	state = mailbox_stat(u->daemon->config->mailboxes_dir, name, &stamp);
 	if (state == MAILBOX_USABLE && e && mailbox_stamp_equal(&e->stamp, &stamp))
 		u->counters.hits++;
 	else if (state == MAILBOX_USABLE)
-		state = read_account(u, name, &e);
+		state = users_read(u, name, &e);
 
 	switch (state) {
 	case MAILBOX_USABLE:
@@ -231,7 +170,7 @@ enum users_answer users_find(struct users *u, struct span address, struct user *
 		user->hash = cached_user_hash(e);
 		return USERS_FOUND;
 	case MAILBOX_TROUBLE:
-		log_trouble(u, "cannot read a password file", errno);
+		users_log_trouble(u, "cannot read a password file", errno);
 		return USERS_TROUBLE;
 	case MAILBOX_ABSENT:
 	case MAILBOX_BLOCKED:
@@ -240,211 +179,9 @@ enum users_answer users_find(struct users *u, struct span address, struct user *
 	/* Only what was known is forgotten: asking for strangers writes nothing. */
 	if (e) {
 		user_cache_drop(u->cache, address);
-		if (!u->stopping)
-			forget_row(u, name);
+		forget_row(u, name);
 	}
 	return state == MAILBOX_ABSENT ? USERS_ABSENT : USERS_BLOCKED;
-}
-
-static void creation_wait(struct creation *c, users_done *done, void *arg)
-{
-	struct waiter *w = calloc(1, sizeof(*w));
-
-	if (!w)
-		abort();
-	w->done = done;
-	w->arg = arg;
-	*c->last_waiter = w;
-	c->last_waiter = &w->next;
-}
-
-/* Takes c. From here on users_find() sees the account's files. */
-static void creation_end(struct creation *c, enum users_answer answer)
-{
-	struct users *u = c->users;
-	struct user user = { c->row.address, c->row.hash };
-
-	*c->link = c->next;
-	if (c->next)
-		c->next->link = c->link;
-	u->counters.creating--;
-	if (answer == USERS_TROUBLE)
-		u->counters.create_failed++;
-
-	while (c->waiters) {
-		struct waiter *w = c->waiters;
-
-		c->waiters = w->next;
-		w->done(w->arg, answer, answer == USERS_FOUND ? &user : NULL);
-		free(w);
-	}
-	free(c->dir);
-	free(c);
-}
-
-static struct creation *creation_of_job(struct job *job)
-{
-	return (struct creation *)((char *)job - offsetof(struct creation, job));
-}
-
-static void undo_run(struct job *job)
-{
-	const struct creation *c = creation_of_job(job);
-
-	mailbox_unmake(c->dir, c->row.address, &c->row.stamp);
-}
-
-static void undo_done(struct job *job)
-{
-	creation_end(creation_of_job(job), USERS_TROUBLE);
-}
-
-static int row_run(struct store_op *op, sqlite3 *db)
-{
-	const struct creation *c =
-	    (struct creation *)((char *)op - offsetof(struct creation, op));
-
-	return user_rows_write(db, &c->row, 1);
-}
-
-static void row_done(struct store_op *op, int result)
-{
-	struct creation *c =
-	    (struct creation *)((char *)op - offsetof(struct creation, op));
-	struct users *u = c->users;
-
-	if (result == SQLITE_OK) {
-		put_in_cache(u, &c->row);
-		u->counters.created++;
-		log_info("Created address: %s", c->row.address);
-		creation_end(c, USERS_FOUND);
-		return;
-	}
-	/* Nobody was told of it, so it must not stay. */
-	c->job.run = undo_run;
-	c->job.done = undo_done;
-	if (u->daemon->workers) {
-		workers_submit(u->daemon->workers, &c->job);
-	} else { /* the daemon ends: nobody is kept waiting */
-		undo_run(&c->job);
-		undo_done(&c->job);
-	}
-}
-
-static void make_run(struct job *job)
-{
-	struct creation *c = creation_of_job(job);
-
-	c->hashed = password_hash(span_make(c->password, c->password_len), c->row.hash,
-			sizeof(c->row.hash)) == 0;
-	explicit_bzero(c->password, sizeof(c->password));
-	if (c->hashed &&
-	    mailbox_make(c->dir, c->row.address, c->row.hash, &c->row.stamp) < 0)
-		c->error = errno;
-}
-
-/* A password file came from elsewhere meanwhile: it decides, not our hash. */
-static void creation_lost(struct creation *c)
-{
-	struct cached_user *e = NULL;
-	enum mailbox_state state = read_account(c->users, c->row.address, &e);
-
-	if (state != MAILBOX_USABLE) {
-		creation_end(
-		    c, state == MAILBOX_BLOCKED ? USERS_BLOCKED : USERS_TROUBLE);
-		return;
-	}
-	memcpy(c->row.hash, cached_user_hash(e), (size_t)e->hash_len + 1);
-	creation_end(c, USERS_FOUND);
-}
-
-static void make_done(struct job *job)
-{
-	struct creation *c = creation_of_job(job);
-	struct users *u = c->users;
-
-	if (!c->hashed) {
-		log_warning("users: cannot hash a password");
-		creation_end(c, USERS_TROUBLE);
-	} else if (c->error == EEXIST) {
-		creation_lost(c);
-	} else if (c->error) {
-		log_trouble(u, "cannot make an account's files", c->error);
-		creation_end(c, USERS_TROUBLE);
-	} else {
-		c->op.run = row_run;
-		c->op.done = row_done;
-		store_submit(u->daemon->store, &c->op);
-	}
-}
-
-static struct creation *creation_start(
-    struct users *u, struct span address, struct span password)
-{
-	struct creation *c = calloc(1, sizeof(*c));
-
-	if (!c)
-		abort();
-	c->users = u;
-	c->last_waiter = &c->waiters;
-	copy_address(c->row.address, address);
-	memcpy(c->password, password.data, password.len);
-	c->password_len = password.len;
-	c->dir = strdup(u->daemon->config->mailboxes_dir);
-	if (!c->dir)
-		abort();
-	c->row.created_day = clock_ns(CLOCK_REALTIME) / 1000000000 / MAILBOX_DAY;
-	c->row.last_login_day = USER_DAY_UNKNOWN;
-	c->job.run = make_run;
-	c->job.done = make_done;
-
-	c->next = u->creations;
-	c->link = &u->creations;
-	if (c->next)
-		c->next->link = &c->next;
-	u->creations = c;
-	u->counters.creating++;
-	return c;
-}
-
-static enum admission admit(struct users *u, struct span address, struct span password)
-{
-	enum admission answer = admission_check(
-	    &u->admission, u->daemon->config, address, password, now_ms());
-	uint64_t *const counters[ADMISSION_ANSWERS] = {
-		[ADMISSION_CLOSED] = &u->counters.refused_closed,
-		[ADMISSION_PASSWORD] = &u->counters.refused_password,
-		[ADMISSION_NAME] = &u->counters.refused_name,
-		[ADMISSION_LOAD] = &u->counters.refused_load,
-		[ADMISSION_MEMORY] = &u->counters.refused_memory,
-		[ADMISSION_DISK] = &u->counters.refused_disk,
-	};
-
-	if (counters[answer])
-		++*counters[answer];
-	return answer;
-}
-
-void users_make(struct users *u, struct span address, struct span password,
-    users_done *done, void *arg)
-{
-	struct creation *c = creation_of(u, address);
-
-	if (c) {
-		creation_wait(c, done, arg);
-		return;
-	}
-	if (admit(u, address, password) != ADMISSION_OK) {
-		done(arg, USERS_REFUSED, NULL);
-		return;
-	}
-	if (u->stopping) {
-		done(arg, USERS_TROUBLE, NULL);
-		return;
-	}
-	c = creation_start(u, address, password);
-	creation_wait(c, done, arg);
-	workers_submit(u->daemon->workers, &c->job);
 }
 
 enum users_answer users_login(struct users *u, struct span address, int64_t seconds)
@@ -453,23 +190,22 @@ enum users_answer users_login(struct users *u, struct span address, int64_t seco
 	struct user_row row = { .created_day = USER_DAY_UNKNOWN };
 	int changed;
 
-	if (!address_is_path(address) || creation_of(u, address))
+	if (!address_is_path(address) || users_is_making(u, address))
 		return USERS_ABSENT;
-	copy_address(row.address, address);
+	users_copy_address(row.address, address);
 	changed = mailbox_touch(dir, row.address, seconds);
 	if (changed < 0 && errno == ENOENT)
 		return USERS_ABSENT;
 	if (changed < 0) {
-		log_trouble(u, "cannot set a last login", errno);
+		users_log_trouble(u, "cannot set a last login", errno);
 		return USERS_TROUBLE;
 	}
 	/* The ctime moved with it, so cache and row get the new stamp. */
 	if (changed && mailbox_read(dir, row.address, row.hash, &row.stamp, NULL) ==
 			   MAILBOX_USABLE) {
-		put_in_cache(u, &row);
+		users_put(u, &row);
 		row.last_login_day = seconds / MAILBOX_DAY;
-		if (!u->stopping)
-			write_row(u, &row);
+		write_row(u, &row);
 	}
 	return USERS_FOUND;
 }
@@ -505,10 +241,10 @@ static void on_warm(evutil_socket_t fd, short what, void *arg)
 {
 	static const struct timeval soon = { 0, 0 };
 	struct users *u = arg;
-	int64_t end = clock_ns(CLOCK_MONOTONIC) + WARM_SLICE_NS;
+	int64_t end = users_clock_ns(CLOCK_MONOTONIC) + WARM_SLICE_NS;
 
 	while (warm_batch(u)) {
-		if (clock_ns(CLOCK_MONOTONIC) >= end) {
+		if (users_clock_ns(CLOCK_MONOTONIC) >= end) {
 			event_add(u->warm, &soon);
 			return;
 		}

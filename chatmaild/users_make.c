@@ -1,0 +1,251 @@
+/*
+ * Make an account: admission, then hash and files on a worker, then the row, then the
+ * replies. One creation per address, whatever arrives at once.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "chatmaild/log.h"
+#include "chatmaild/users_private.h"
+#include "chatmaild/worker.h"
+
+struct waiter {
+	struct waiter *next;
+	users_done *done;
+	void *arg;
+};
+
+/*
+ * One account being made. It passes through a worker (hash, files), the store's writer
+ * (row) and, if the row fails, a worker again (undo); each step owns it meanwhile. The
+ * waiters are the loop's.
+ */
+struct creation {
+	struct creation *next, **link; /* in users->creations */
+	struct users *users;
+	struct waiter *waiters, **last_waiter;
+
+	struct job job;
+	struct store_op op;
+	int error; /* errno of the files, 0 if made */
+	bool hashed;
+	size_t password_len;
+	char password[PASSWORD_MAX];
+	char *dir;
+	struct user_row row;
+};
+
+static struct creation *creation_of(const struct users *u, struct span address)
+{
+	struct creation *c = u->creations;
+
+	while (c && !span_equal(span_of(c->row.address), address))
+		c = c->next;
+	return c;
+}
+
+bool users_is_making(const struct users *u, struct span address)
+{
+	return creation_of(u, address) != NULL;
+}
+
+static void creation_wait(struct creation *c, users_done *done, void *arg)
+{
+	struct waiter *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		abort();
+	w->done = done;
+	w->arg = arg;
+	*c->last_waiter = w;
+	c->last_waiter = &w->next;
+}
+
+/* Takes c. From here on users_find() sees the account's files. */
+static void creation_end(struct creation *c, enum users_answer answer)
+{
+	struct users *u = c->users;
+	struct user user = { c->row.address, c->row.hash };
+
+	*c->link = c->next;
+	if (c->next)
+		c->next->link = c->link;
+	u->counters.creating--;
+	if (answer == USERS_TROUBLE)
+		u->counters.create_failed++;
+
+	while (c->waiters) {
+		struct waiter *w = c->waiters;
+
+		c->waiters = w->next;
+		w->done(w->arg, answer, answer == USERS_FOUND ? &user : NULL);
+		free(w);
+	}
+	free(c->dir);
+	free(c);
+}
+
+static struct creation *creation_of_job(struct job *job)
+{
+	return (struct creation *)((char *)job - offsetof(struct creation, job));
+}
+
+static void undo_run(struct job *job)
+{
+	const struct creation *c = creation_of_job(job);
+
+	mailbox_unmake(c->dir, c->row.address, &c->row.stamp);
+}
+
+static void undo_done(struct job *job)
+{
+	creation_end(creation_of_job(job), USERS_TROUBLE);
+}
+
+static int row_run(struct store_op *op, sqlite3 *db)
+{
+	const struct creation *c =
+	    (struct creation *)((char *)op - offsetof(struct creation, op));
+
+	return user_rows_write(db, &c->row, 1);
+}
+
+static void row_done(struct store_op *op, int result)
+{
+	struct creation *c =
+	    (struct creation *)((char *)op - offsetof(struct creation, op));
+	struct users *u = c->users;
+
+	if (result == SQLITE_OK) {
+		users_put(u, &c->row);
+		u->counters.created++;
+		log_info("Created address: %s", c->row.address);
+		creation_end(c, USERS_FOUND);
+		return;
+	}
+	/* Nobody was told of it, so it must not stay. */
+	c->job.run = undo_run;
+	c->job.done = undo_done;
+	if (u->daemon->workers) {
+		workers_submit(u->daemon->workers, &c->job);
+	} else { /* the daemon ends: nobody is kept waiting */
+		undo_run(&c->job);
+		undo_done(&c->job);
+	}
+}
+
+static void make_run(struct job *job)
+{
+	struct creation *c = creation_of_job(job);
+
+	c->hashed = password_hash(span_make(c->password, c->password_len), c->row.hash,
+			sizeof(c->row.hash)) == 0;
+	explicit_bzero(c->password, sizeof(c->password));
+	if (c->hashed &&
+	    mailbox_make(c->dir, c->row.address, c->row.hash, &c->row.stamp) < 0)
+		c->error = errno;
+}
+
+/* A password file came from elsewhere meanwhile: it decides, not our hash. */
+static void creation_lost(struct creation *c)
+{
+	struct cached_user *e = NULL;
+	enum mailbox_state state = users_read(c->users, c->row.address, &e);
+
+	if (state != MAILBOX_USABLE) {
+		creation_end(
+		    c, state == MAILBOX_BLOCKED ? USERS_BLOCKED : USERS_TROUBLE);
+		return;
+	}
+	memcpy(c->row.hash, cached_user_hash(e), (size_t)e->hash_len + 1);
+	creation_end(c, USERS_FOUND);
+}
+
+static void make_done(struct job *job)
+{
+	struct creation *c = creation_of_job(job);
+	struct users *u = c->users;
+
+	if (!c->hashed) {
+		log_warning("users: cannot hash a password");
+		creation_end(c, USERS_TROUBLE);
+	} else if (c->error == EEXIST) {
+		creation_lost(c);
+	} else if (c->error) {
+		users_log_trouble(u, "cannot make an account's files", c->error);
+		creation_end(c, USERS_TROUBLE);
+	} else {
+		c->op.run = row_run;
+		c->op.done = row_done;
+		store_submit(u->daemon->store, &c->op);
+	}
+}
+
+static struct creation *creation_start(
+    struct users *u, struct span address, struct span password)
+{
+	struct creation *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		abort();
+	c->users = u;
+	c->last_waiter = &c->waiters;
+	users_copy_address(c->row.address, address);
+	memcpy(c->password, password.data, password.len);
+	c->password_len = password.len;
+	c->dir = strdup(u->daemon->config->mailboxes_dir);
+	if (!c->dir)
+		abort();
+	c->row.created_day = users_clock_ns(CLOCK_REALTIME) / 1000000000 / MAILBOX_DAY;
+	c->row.last_login_day = USER_DAY_UNKNOWN;
+	c->job.run = make_run;
+	c->job.done = make_done;
+
+	c->next = u->creations;
+	c->link = &u->creations;
+	if (c->next)
+		c->next->link = &c->next;
+	u->creations = c;
+	u->counters.creating++;
+	return c;
+}
+
+static enum admission admit(struct users *u, struct span address, struct span password)
+{
+	enum admission answer = admission_check(&u->admission, u->daemon->config,
+	    address, password, users_clock_ns(CLOCK_MONOTONIC) / 1000000);
+	uint64_t *const counters[ADMISSION_ANSWERS] = {
+		[ADMISSION_CLOSED] = &u->counters.refused_closed,
+		[ADMISSION_PASSWORD] = &u->counters.refused_password,
+		[ADMISSION_NAME] = &u->counters.refused_name,
+		[ADMISSION_LOAD] = &u->counters.refused_load,
+		[ADMISSION_MEMORY] = &u->counters.refused_memory,
+		[ADMISSION_DISK] = &u->counters.refused_disk,
+	};
+
+	if (counters[answer])
+		++*counters[answer];
+	return answer;
+}
+
+void users_make(struct users *u, struct span address, struct span password,
+    users_done *done, void *arg)
+{
+	struct creation *c = creation_of(u, address);
+
+	if (c) {
+		creation_wait(c, done, arg);
+		return;
+	}
+	if (admit(u, address, password) != ADMISSION_OK) {
+		done(arg, USERS_REFUSED, NULL);
+		return;
+	}
+	if (u->stopping) {
+		done(arg, USERS_TROUBLE, NULL);
+		return;
+	}
+	c = creation_start(u, address, password);
+	creation_wait(c, done, arg);
+	workers_submit(u->daemon->workers, &c->job);
+}
