@@ -271,6 +271,57 @@ static void readings_fail(void **state)
 	accounts_deinit(&a);
 }
 
+/* Monitoring reads these lines: to the letter. */
+static const struct line_case {
+	const char *name;
+	double max_load;
+	int64_t memory;
+	const char *line;
+} line_cases[] = {
+	{ "load", 5, 200, "registration rejected: load avg 6.20 > 5.00\n" },
+	{ "load at the limit, memory", 6.2, 200,
+	    "registration rejected: available memory 150MB < 200MB\n" },
+	{ "memory at the limit", 6.2, 150, "Created address: " USER "\n" },
+};
+
+static void log_lines(void **state)
+{
+	const struct line_case *c = *state;
+	char hash[PASSWORD_HASH_MAX];
+	struct admission_control *control;
+	struct support_text text;
+	struct accounts a;
+	char *loadavg, *meminfo, *log;
+	int saved, fd;
+
+	accounts_init(&a);
+	control = users_admission(a.d.users);
+	control->loadavg = loadavg = support_path(a.dir, "loadavg");
+	control->meminfo = meminfo = support_path(a.dir, "meminfo");
+	support_write_file(loadavg, span_of("6.20 1.00 0.50 1/100 12345\n"));
+	support_write_file(meminfo,
+	    span_of(
+		"MemTotal:  999999 kB\nMemFree:  5 kB\nMemAvailable:  154000 kB\n"));
+	a.config.max_load_1m = c->max_load;
+	a.config.min_available_memory = c->memory;
+
+	log = support_path(a.dir, "log");
+	fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+	saved = dup(STDERR_FILENO);
+	dup2(fd, STDERR_FILENO);
+	accounts_make(&a, USER, PASS, hash);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(fd);
+	text = support_read_file(log);
+	assert_non_null(strstr(text.data, c->line));
+	free(text.data);
+	free(log);
+	free(loadavg);
+	free(meminfo);
+	accounts_deinit(&a);
+}
+
 struct crowd {
 	unsigned left;
 	bool differ;
@@ -577,6 +628,7 @@ int main(void)
 		{ SUPPORT_TEST(longest_password) },
 		{ SUPPORT_TABLE(name_window, window_cases) },
 		{ SUPPORT_TEST(readings_fail) },
+		{ SUPPORT_TABLE(log_lines, line_cases) },
 		{ SUPPORT_TEST(one_creation_for_all) },
 		{ SUPPORT_TEST(many_creations) },
 		{ SUPPORT_TEST(stop_during_creation) },
