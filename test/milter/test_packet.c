@@ -7,8 +7,7 @@
 		s, sizeof(s) - 1                                                       \
 	}
 
-/* Octets as the walker is fed: bodies shorter than 16 are written out, longer ones are
- * `skip` octets that stand behind the text. */
+/* Octets one by one, then skip octets more of the body that is being read. */
 static const struct packet_case {
 	const char *name;
 	struct span octets;

@@ -169,10 +169,11 @@ static void decode_long(void **state)
 {
 	struct transfer t;
 	char text[4000];
-	struct span in = span_make(text, sizeof(text)), out;
+	struct span in, out;
 	size_t len = 0;
 
 	memset(text, 'A', sizeof(text));
+	in = span_make(text, sizeof(text));
 	transfer_init(&t, TRANSFER_BASE64);
 	while (in.len) {
 		assert_null(transfer_feed(&t, &in, &out));
