@@ -242,14 +242,13 @@ const char *header_from(const struct header *h, char *address, size_t size)
 
 void header_decode(struct span value, char *buf, size_t size)
 {
-	char raw[2048];
+	char raw[HEADER_TEXT_MAX + 1];
 	struct span text;
 	char *decoded;
 
 	buf[0] = '\0';
-	if (value.len >= sizeof(raw))
-		value.len = sizeof(raw) - 1;
-	if (!value.data || !unfold(value, raw, sizeof(raw), &text))
+	if (!value.data || value.len > HEADER_TEXT_MAX ||
+	    !unfold(value, raw, sizeof(raw), &text))
 		return;
 	gmime_ready();
 	decoded = g_mime_utils_header_decode_text(NULL, raw);

@@ -17,6 +17,7 @@
 #define HEADER_FIELDS_MAX  1000
 #define HEADER_ADDRESS_MAX 2048 /* bytes of a From value; longer is refused */
 #define HEADER_TYPE_MAX    2048 /* bytes of a Content-Type value; longer is refused */
+#define HEADER_TEXT_MAX    2048 /* bytes of a value to decode */
 
 struct header_field {
 	struct span name;
@@ -66,9 +67,8 @@ bool content_type_is(
 const char *header_from(const struct header *h, char *address, size_t size);
 
 /*
- * A value unfolded and RFC 2047-decoded, e.g. Subject. NUL-terminated, cut at size.
- * Meant for comparing with a short text: of a long value only the first 2 KiB are
- * looked at.
+ * A value unfolded and RFC 2047-decoded, e.g. Subject. NUL-terminated, cut at size. An
+ * absent value (data NULL) gives an empty string, and so does one too long.
  */
 void header_decode(struct span value, char *buf, size_t size);
 

@@ -19,7 +19,7 @@ typedef uint8_t octets __attribute__((vector_size(16)));
 
 enum {
 	ARMOR_BEGIN,
-	ARMOR_VERSION, /* does the line behind it begin so? */
+	ARMOR_VERSION, /* behind the begin line: is it a version line? */
 	ARMOR_VERSION_TEXT,
 	ARMOR_BLANK, /* blank lines before the data */
 	ARMOR_DATA,

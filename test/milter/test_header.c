@@ -317,6 +317,20 @@ static void decode_nothing(void **state)
 	assert_string_equal(buf, "");
 }
 
+/* What is cut off could be anything: a long value is not taken for a short one. */
+static void decode_too_long(void **state)
+{
+	char value[HEADER_TEXT_MAX + 1], buf[4];
+
+	memset(value, ' ', sizeof(value));
+	value[0] = 'a';
+	header_decode(span_make(value, HEADER_TEXT_MAX), buf, sizeof(buf));
+	assert_string_equal(buf, "a");
+	value[HEADER_TEXT_MAX] = 'b';
+	header_decode(span_make(value, sizeof(value)), buf, sizeof(buf));
+	assert_string_equal(buf, "");
+}
+
 int main(void)
 {
 	static const struct support_test tests[] = {
@@ -330,6 +344,7 @@ int main(void)
 		{ SUPPORT_TEST(type_too_long) },
 		{ SUPPORT_TABLE(decode, decode_cases) },
 		{ SUPPORT_TEST(decode_nothing) },
+		{ SUPPORT_TEST(decode_too_long) },
 	};
 
 	return support_run("header", tests, ARRAY_LEN(tests));
