@@ -54,7 +54,7 @@ int main(int argc, char **argv)
 	memory = bench_memory(pid);
 	snprintf(text, sizeof text, "Private_Dirty %.1f MiB, RSS %.1f MiB",
 	    memory.private_dirty, memory.rss);
-	bench_row("idle, 100,000 accounts, cache empty", text, "", -1);
+	bench_row("idle, 100,000 accounts in memory", text, "", -1);
 	bench_daemon_stop(pid);
 	bench_folder_remove(&folder);
 	return 0;
