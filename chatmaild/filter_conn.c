@@ -379,6 +379,13 @@ static bool filter_conn_step(struct filter_conn *c)
 	return false;
 }
 
+/* Nothing more can be used now; libevent would call for a full buffer again and again. */
+static bool filter_conn_stuffed(const struct filter_conn *c)
+{
+	return c->state == FILTER_FULL || c->state == FILTER_BYE ||
+	       evbuffer_get_length(bufferevent_get_input(c->bev)) >= READ_MAX;
+}
+
 /*
  * Go on as far as input and state allow. May be the end of c. A peer that does not read
  * its replies is not read from either.
@@ -391,7 +398,7 @@ static void filter_conn_run(struct filter_conn *c)
 		;
 	if (c->state == FILTER_BYE && evbuffer_get_length(out) == 0)
 		filter_conn_destroy(c);
-	else if (c->state == FILTER_FULL || c->state == FILTER_BYE)
+	else if (filter_conn_stuffed(c))
 		bufferevent_disable(c->bev, EV_READ);
 	else
 		bufferevent_enable(c->bev, EV_READ);

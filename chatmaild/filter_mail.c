@@ -118,17 +118,20 @@ static void mail_judge(struct filter_mail *m)
 		.passthrough_recipients =
 		    (const char *const *)config->passthrough_recipients,
 	};
+	const char *why;
 
-	if (!m->message ||
-	    !(message_classified(m->message) || message_broken(m->message)))
+	if (!m->message || !message_classified(m->message))
 		return;
 	verdict_decide(&m->verdict, m->envelope, m->message, &policy);
 	if (m->verdict.action == VERDICT_WAIT)
 		return;
+	why = message_reason(m->message);
+	if (m->verdict.action == VERDICT_REFUSE) {
+		log_debug("filter: refused: %s", why ? why : "policy");
+		mail_give_up(m);
+	}
 	message_destroy(m->message);
 	m->message = NULL;
-	if (m->verdict.action == VERDICT_REFUSE)
-		mail_give_up(m);
 }
 
 static void on_reinject_room(void *arg)
