@@ -82,7 +82,7 @@ install_packages() {
 		return 0
 	fi
 	[ "$(id -u)" -eq 0 ] || die "run me as root once, or install: ${missing[*]}"
-	step "Installing ${#missing[@]} Debian packages" packages_apt "${missing[@]}" ||
+	step "Installing Debian packages (${#missing[@]})" packages_apt "${missing[@]}" ||
 		die "could not install ${missing[*]}"
 }
 
