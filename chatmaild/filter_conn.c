@@ -1,7 +1,6 @@
 /* See filter_conn.h. */
 #include "chatmaild/filter_conn.h"
 
-#include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <netinet/in.h>
@@ -10,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "chatmaild/filter_mail.h"
@@ -69,9 +69,20 @@ static void filter_conn_reset(struct filter_conn *c)
 		c->state = FILTER_READY;
 }
 
+/* At once if the socket takes it: that spares two turns of epoll for each reply. */
 static void filter_conn_say(struct filter_conn *c, const char *text)
 {
-	evbuffer_add(bufferevent_get_output(c->bev), text, strlen(text));
+	struct evbuffer *out = bufferevent_get_output(c->bev);
+	size_t len = strlen(text);
+	ssize_t sent = 0;
+
+	if (evbuffer_get_length(out) == 0)
+		sent = send(
+		    bufferevent_getfd(c->bev), text, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (sent < 0)
+		sent = 0; /* why, the next try tells */
+	if ((size_t)sent < len)
+		evbuffer_add(out, text + sent, len - (size_t)sent);
 }
 
 __attribute__((format(printf, 2, 3))) static void filter_conn_reply(
