@@ -354,6 +354,16 @@ const char *deltachat_error(const struct deltachat *dc)
 	return dc->error;
 }
 
+const char *deltachat_trouble(struct deltachat *dc)
+{
+	int64_t now = now_ms();
+
+	if (ask_for_events(dc) == 0)
+		while (next_reply(dc, now, true))
+			json_array_clear(dc->events);
+	return dc->trouble;
+}
+
 void deltachat_set_timeout(struct deltachat *dc, int timeout_ms)
 {
 	dc->timeout_ms = timeout_ms;

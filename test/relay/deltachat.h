@@ -47,6 +47,10 @@ void deltachat_stop(struct deltachat *dc);
 /* Why the last function failed: a phrase with the client's own words in it. */
 const char *deltachat_error(const struct deltachat *dc);
 
+/* The client's last warning or error so far, "" if there was none. For when another client
+ * waits in vain for what this one should have sent. */
+const char *deltachat_trouble(struct deltachat *dc);
+
 /* How long a wait may take from now on, in milliseconds; 30,000 at first. */
 void deltachat_set_timeout(struct deltachat *dc, int timeout_ms);
 

@@ -1,25 +1,20 @@
 /*
  * The whole relay from outside: a real Postfix, Dovecot and two OpenDKIMs around the
- * daemon, spoken to as clients and other servers do. What each part must do by itself
- * is tested elsewhere; here is what only all of them together can show.
+ * daemon, spoken to as clients and other servers do. What each part must do by itself is
+ * tested elsewhere; here is what only all of them together can show.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "test/relay/client.h"
 #include "test/relay/mail.h"
-#include "test/relay/private.h"
+#include "test/relay/steps.h"
 #include "test/support.h"
 
-#define PASSWORD     "correct-horse"
 #define CLEARTEXT    "523 Encryption Needed: Invalid Unencrypted Mail"
 #define NO_SIGNATURE "554 5.7.1 No valid DKIM signature found"
-#define SMALL        2000          /* bytes of cipher text, held by the filter */
-#define LARGE        (1024 * 1024) /* streamed */
+#define LARGE        (1024 * 1024) /* bytes of cipher text, streamed */
 #define BURST        10
-#define SKIPPED      77 /* meson's exit status for a test that cannot run here */
 
 /* More domains than ours: two with keys in the DNS, one the DNS has trouble with. */
 #define RELAY_OPTIONS                                                                  \
@@ -27,86 +22,6 @@
 	"--ini 'max_user_send_burst_size = 10'"
 
 static struct private_relay relay;
-
-/* --- small steps ---------------------------------------------------------------- */
-
-/* An address that no other test uses, so that mailboxes and rates are fresh. */
-static const char *new_address(void)
-{
-	static char address[4][64];
-	static unsigned count;
-	char *text = address[count % 4];
-
-	snprintf(text, sizeof(address[0]), "u%08u@relay.example", count++);
-	return text;
-}
-
-static struct client *open_inbox(const char *address)
-{
-	struct client *c = imap_open(relay.imaps, address, PASSWORD);
-
-	assert_non_null(c);
-	return c;
-}
-
-/* Make an account by logging in. */
-static const char *new_account(void)
-{
-	const char *address = new_address();
-
-	client_close(open_inbox(address));
-	return address;
-}
-
-static struct client *open_submission(const char *address)
-{
-	struct client *c = smtp_open(relay.submissions, CLIENT_TLS, address, PASSWORD);
-
-	assert_non_null(c);
-	return c;
-}
-
-static struct client *open_port_25(void)
-{
-	struct client *c = smtp_open(relay.smtp, CLIENT_PLAIN, NULL, NULL);
-
-	assert_non_null(c);
-	return c;
-}
-
-/* A small encrypted message out of account from. */
-static int send_out(
-    struct client *c, const char *from, const char *to, const char *marker)
-{
-	const struct mail m = { from, to, "secret plans", marker };
-	size_t len;
-	char *text = mail_encrypted(&m, SMALL, &len);
-	int code = smtp_send(c, from, to, text, len);
-
-	free(text);
-	return code;
-}
-
-/* A small encrypted message from elsewhere, well signed. */
-static int send_in(struct client *c, const char *to, const char *marker)
-{
-	const struct mail m = { "sender@remote.example", to, "[...]", marker };
-	size_t len;
-	char *text = mail_encrypted(&m, SMALL, &len);
-	char *sealed =
-	    private_sign(&relay, "remote.example", "remote.example", text, &len);
-	int code = smtp_send(c, "sender@remote.example", to, sealed, len);
-
-	free(text);
-	free(sealed);
-	return code;
-}
-
-static void assert_begins(const char *text, const char *prefix)
-{
-	if (strncmp(text, prefix, strlen(prefix)) != 0)
-		fail_msg("got \"%s\" instead of \"%s...\"", text, prefix);
-}
 
 /* --- what is refused, and how --------------------------------------------------- */
 
@@ -145,9 +60,11 @@ static const struct outgoing_case {
 static void outgoing(void **state)
 {
 	const struct outgoing_case *c = *state;
-	const char *login = new_account(), *to = new_account(), *other = new_address();
+	const char *login = new_account(&relay), *to = new_account(&relay),
+		   *other = new_address();
 	const struct mail m = { c->forged_from ? other : login, to, "x", c->name };
-	struct client *smtp = open_submission(login), *inbox = open_inbox(to);
+	struct client *smtp = open_submission(&relay, login),
+		      *inbox = open_inbox(&relay, to);
 	size_t len;
 	char *text = make_mail(c->content, &m, c->bytes, &len);
 	int code = smtp_send(smtp, c->forged_sender ? other : login, to, text, len);
@@ -199,9 +116,9 @@ static const struct incoming_case {
 static void incoming(void **state)
 {
 	const struct incoming_case *c = *state;
-	const char *to = new_account();
+	const char *to = new_account(&relay);
 	const struct mail m = { c->from, to, "x", c->name };
-	struct client *smtp = open_port_25(), *inbox = open_inbox(to);
+	struct client *smtp = open_port_25(&relay), *inbox = open_inbox(&relay, to);
 	size_t len;
 	char *text = make_mail(c->content, &m, SMALL, &len), *sealed = NULL, *at;
 	int code;
@@ -225,8 +142,8 @@ static void incoming(void **state)
 
 static void too_many_messages(void **state)
 {
-	const char *from = new_account(), *to = new_account();
-	struct client *smtp = open_submission(from);
+	const char *from = new_account(&relay), *to = new_account(&relay);
+	struct client *smtp = open_submission(&relay, from);
 	int sent = 0;
 
 	while (sent < 3 * BURST && send_out(smtp, from, to, "burst") == 250)
@@ -252,9 +169,10 @@ static void nothing_tells_of_the_sender(void **state)
 	static const char *const telltales[] = { "Received:", "198.51.100.7",
 		"127.0.0.1", "localhost", "telltale", "X-Mailer", "User-Agent",
 		"X-Originating-IP", "DKIM-Signature", "secret plans" };
-	const char *from = new_account(), *to = new_account();
+	const char *from = new_account(&relay), *to = new_account(&relay);
 	const struct mail m = { from, to, "secret plans", "privacy" };
-	struct client *smtp = open_submission(from), *inbox = open_inbox(to);
+	struct client *smtp = open_submission(&relay, from),
+		      *inbox = open_inbox(&relay, to);
 	size_t len;
 	char *text = mail_encrypted(&m, LARGE, &len), *got;
 
@@ -318,7 +236,7 @@ static void begin_data(struct client *smtp, const char *from, const char *to)
 static void smuggled(
     struct client *smtp, const struct smuggle_case *c, const char *from, const char *to)
 {
-	struct client *inbox = open_inbox(to);
+	struct client *inbox = open_inbox(&relay, to);
 	int code;
 
 	begin_data(smtp, from, to);
@@ -335,195 +253,23 @@ static void smuggled(
 
 static void smuggled_to_25(void **state)
 {
-	smuggled(open_port_25(), *state, "a@remote.example", new_account());
+	smuggled(open_port_25(&relay), *state, "a@remote.example", new_account(&relay));
 }
 
 static void smuggled_to_465(void **state)
 {
-	const char *from = new_account();
+	const char *from = new_account(&relay);
 
-	smuggled(open_submission(from), *state, from, new_account());
+	smuggled(open_submission(&relay, from), *state, from, new_account(&relay));
 }
 
 static void smuggled_to_587(void **state)
 {
-	const char *from = new_account();
+	const char *from = new_account(&relay);
 	struct client *c = smtp_open(relay.submission, CLIENT_PLAIN, from, PASSWORD);
 
 	assert_non_null(c);
-	smuggled(c, *state, from, new_account());
-}
-
-/* --- parts that are down -------------------------------------------------------- */
-
-static const struct down_case {
-	const char *name; /* of the part */
-	bool submission;  /* else port 25 */
-	const char *reply;
-} down_cases[] = {
-	{ "sign", true, "451 4." },
-	{ "verify", false, "451 4." },
-	{ "chatmaild", false, "451 4.3.0 " },
-};
-
-/* Mail waits at its sender, and goes through as soon as the part is back. */
-static void part_is_down(void **state)
-{
-	const struct down_case *c = *state;
-	const char *from = new_account(), *to = new_account();
-	struct client *inbox = open_inbox(to);
-	struct client *smtp = c->submission ? open_submission(from) : open_port_25();
-
-	private_part(&relay, "stop", c->name);
-	if (c->submission)
-		send_out(smtp, from, to, "down");
-	else
-		send_in(smtp, to, "down");
-	assert_begins(client_text(smtp), c->reply);
-	client_command(smtp, "RSET");
-	private_part(&relay, "start", c->name);
-	assert_int_equal(imap_count(inbox), 0);
-	assert_int_equal(
-	    c->submission ? send_out(smtp, from, to, "up") : send_in(smtp, to, "up"),
-	    250);
-	assert_true(imap_wait(inbox, 1));
-	client_close(smtp);
-	client_close(inbox);
-}
-
-static void dovecot_is_down(void **state)
-{
-	const char *to = new_account();
-	struct client *smtp = open_port_25(), *inbox;
-
-	private_part(&relay, "stop", "dovecot");
-	assert_int_equal(send_in(smtp, to, "waiting"), 250);
-	private_part(&relay, "start", "dovecot");
-	inbox = open_inbox(to);
-	private_flush(&relay);
-	assert_true(imap_wait(inbox, 1));
-	client_close(smtp);
-	client_close(inbox);
-}
-
-/* --- the daemon dies ------------------------------------------------------------ */
-
-#define RUN_LENGTH 24
-
-/* Where in a transaction it dies. */
-enum stage {
-	BEFORE_MAIL,
-	AFTER_RCPT,
-	IN_DATA,
-	BEFORE_DOT,
-	AFTER_DOT, /* the reply is on its way, or not */
-	NEVER,
-	STAGES,
-};
-
-static void die_at(enum stage wanted, enum stage now)
-{
-	if (now == wanted) {
-		private_part(&relay, "kill", "chatmaild");
-		private_part(&relay, "start", "chatmaild");
-	}
-}
-
-/* One message, during which the daemon dies. Returns the code of the last reply. */
-static int send_dying(
-    struct client *c, const char *to, const char *text, size_t len, enum stage stage)
-{
-	int code;
-
-	die_at(stage, BEFORE_MAIL);
-	code = client_command(c, "MAIL FROM:<sender@remote.example>");
-	if (code == 250)
-		code = client_command(c, "RCPT TO:<%s>", to);
-	die_at(stage, AFTER_RCPT);
-	if (code == 250)
-		code = client_command(c, "DATA");
-	if (code != 354)
-		return code;
-	client_write(c, text, len / 2);
-	die_at(stage, IN_DATA);
-	client_write(c, text + len / 2, len - len / 2);
-	die_at(stage, BEFORE_DOT);
-	client_write(c, ".\r\n", 3);
-	if (stage == AFTER_DOT)
-		client_flush(c);
-	die_at(stage, AFTER_DOT);
-	return client_reply(c);
-}
-
-/* A run of messages from elsewhere; acknowledged[i] tells of message i. */
-static unsigned send_run(const char *to, bool acknowledged[RUN_LENGTH])
-{
-	struct client *smtp = open_port_25();
-	unsigned count = 0;
-
-	for (unsigned i = 0; i < RUN_LENGTH; i++) {
-		char marker[32];
-		const struct mail m = { "sender@remote.example", to, "x", marker };
-		size_t len;
-		char *text, *sealed;
-
-		snprintf(marker, sizeof(marker), "run-%u-", i);
-		text = mail_encrypted(&m, SMALL, &len);
-		sealed = private_sign(
-		    &relay, "remote.example", "remote.example", text, &len);
-		acknowledged[i] =
-		    send_dying(smtp, to, sealed, len, (enum stage)(i % STAGES)) == 250;
-		count += acknowledged[i];
-		free(text);
-		free(sealed);
-		client_command(smtp, "RSET");
-	}
-	client_close(smtp);
-	return count;
-}
-
-/* Which message of the run this is. */
-static unsigned run_number(const char *message)
-{
-	const char *marker = strstr(message, "run-");
-
-	assert_non_null(marker);
-	return (unsigned)strtoul(marker + 4, NULL, 10);
-}
-
-/* Those of one run that are in the mailbox, each once. */
-static void read_run(struct client *inbox, bool arrived[RUN_LENGTH])
-{
-	for (int n = imap_count(inbox); n > 0; n--) {
-		char *message = imap_fetch(inbox, n);
-		unsigned i;
-
-		assert_non_null(message);
-		i = run_number(message);
-		assert_true(i < RUN_LENGTH);
-		assert_false(arrived[i]);
-		arrived[i] = true;
-		free(message);
-	}
-}
-
-static void no_acknowledged_message_is_lost(void **state)
-{
-	bool acknowledged[RUN_LENGTH] = { false }, arrived[RUN_LENGTH] = { false };
-	const char *to = new_account();
-	struct client *inbox = open_inbox(to);
-	unsigned count = send_run(to, acknowledged);
-
-	/* At the least those during which it did not die; at the most not those it did
-	 * before it had them whole. */
-	assert_in_range(count, RUN_LENGTH / STAGES, RUN_LENGTH - RUN_LENGTH / STAGES);
-	assert_true(imap_wait(inbox, (int)count));
-	read_run(inbox, arrived);
-	for (unsigned i = 0; i < RUN_LENGTH; i++) {
-		if (acknowledged[i] && !arrived[i])
-			fail_msg("message %u was acknowledged and is lost", i);
-	}
-	client_close(inbox);
+	smuggled(c, *state, from, new_account(&relay));
 }
 
 int main(void)
@@ -536,16 +282,11 @@ int main(void)
 		{ SUPPORT_TABLE(smuggled_to_25, smuggle_cases) },
 		{ SUPPORT_TABLE(smuggled_to_465, smuggle_cases) },
 		{ SUPPORT_TABLE(smuggled_to_587, smuggle_cases) },
-		{ SUPPORT_TABLE(part_is_down, down_cases) },
-		{ SUPPORT_TEST(dovecot_is_down) },
-		{ SUPPORT_TEST(no_acknowledged_message_is_lost) },
 	};
 	int failed;
 
-	if (geteuid() != 0 || access("/usr/sbin/postfix", X_OK) < 0) {
-		fputs("needs root and the packages of scripts/packages.sh\n", stderr);
-		return SKIPPED;
-	}
+	if (!private_possible())
+		return PRIVATE_SKIPPED;
 	private_up(&relay, RELAY_OPTIONS);
 	failed = support_run("relay", tests, ARRAY_LEN(tests));
 	private_down(&relay);

@@ -84,6 +84,16 @@ static void end_in_any_case(const struct private_relay *r)
 	sigaction(SIGINT, &action, NULL);
 }
 
+bool private_possible(void)
+{
+	if (geteuid() == 0 && access("/usr/sbin/postfix", X_OK) == 0 &&
+	    access("/usr/sbin/opendkim", X_OK) == 0 &&
+	    access("/usr/sbin/dovecot", X_OK) == 0)
+		return true;
+	fputs("needs root and the packages of scripts/packages.sh\n", stderr);
+	return false;
+}
+
 void private_up(struct private_relay *r, const char *options)
 {
 	const char *script = need_env("CHATMAIL_RELAY"),

@@ -6,12 +6,18 @@
 #ifndef TEST_RELAY_PRIVATE_H
 #define TEST_RELAY_PRIVATE_H
 
+#include <stdbool.h>
 #include <stddef.h>
+
+#define PRIVATE_SKIPPED 77 /* meson's exit status for a test that cannot run here */
 
 struct private_relay {
 	char dir[64];
 	unsigned smtp, submission, submissions, imaps; /* ports */
 };
+
+/* Whether this machine and user can run one; says on stderr what is missing. */
+bool private_possible(void);
 
 /* Lay out and start. options are appended to "relay up DIR"; shell syntax. */
 void private_up(struct private_relay *r, const char *options);

@@ -64,8 +64,15 @@ __attribute__((format(printf, 2, 3))) static int fail(
 	return -1;
 }
 
+/* p's client tells why; the cause may well lie with the other's. */
 static int client_failed(struct talk *t, const struct person *p)
 {
+	const struct person *other = p == &t->alice ? &t->bob : &t->alice;
+	const char *trouble = other->client ? deltachat_trouble(other->client) : "";
+
+	if (trouble[0])
+		return fail(t, "%s: %s; %s's client said: %s", p->name,
+		    deltachat_error(p->client), other->name, trouble);
 	return fail(t, "%s: %s", p->name, deltachat_error(p->client));
 }
 
