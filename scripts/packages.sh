@@ -4,7 +4,7 @@
 
 # shellcheck disable=SC2034 # used by whoever sources this
 BUILD_PACKAGES=(
-	gcc libc6-dev meson ninja-build pkg-config
+	gcc libc6-dev meson ninja-build pkg-config dovecot-dev
 	libcmocka-dev libconfuse-dev libcrypt-dev libevent-dev libgmime-3.0-dev libjansson-dev
 	libsqlite3-dev libssl-dev libsystemd-dev
 )
