@@ -192,6 +192,28 @@ static void nothing_tells_of_the_sender(void **state)
 	client_close(inbox);
 }
 
+/* Small, and with what a client needs to find its message (RFC 3464). */
+static void unknown_recipient_bounces(void **state)
+{
+	const char *from = new_account(&relay), *nobody = new_address();
+	struct client *smtp = open_submission(&relay, from);
+	struct client *inbox = open_inbox(&relay, from);
+	char *got;
+
+	assert_int_equal(send_out(smtp, from, nobody, "bouncing"), 250);
+	assert_true(imap_wait(inbox, 1));
+	got = imap_fetch(inbox, 1);
+	assert_non_null(got);
+	assert_non_null(strstr(got, "report-type=delivery-status"));
+	assert_non_null(strstr(got, "\r\nAction: failed\r\n"));
+	assert_non_null(strstr(got, "User doesn't exist"));
+	assert_non_null(strstr(got, "\r\nMessage-ID: <bouncing@"));
+	assert_null(strstr(got, "BEGIN PGP MESSAGE"));
+	free(got);
+	client_close(smtp);
+	client_close(inbox);
+}
+
 /* --- two messages in one -------------------------------------------------------- */
 
 static const struct smuggle_case {
@@ -279,6 +301,7 @@ int main(void)
 		{ SUPPORT_TABLE(incoming, incoming_cases) },
 		{ SUPPORT_TEST(too_many_messages) },
 		{ SUPPORT_TEST(nothing_tells_of_the_sender) },
+		{ SUPPORT_TEST(unknown_recipient_bounces) },
 		{ SUPPORT_TABLE(smuggled_to_25, smuggle_cases) },
 		{ SUPPORT_TABLE(smuggled_to_465, smuggle_cases) },
 		{ SUPPORT_TABLE(smuggled_to_587, smuggle_cases) },
