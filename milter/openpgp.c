@@ -212,22 +212,33 @@ static bool data_run(const char *p, size_t n, size_t *chars)
 	return true;
 }
 
-/* Count a run off the packet's body. False if it reaches behind the body's end. */
-static bool skip_run(struct openpgp *o, const char *p, size_t n, size_t chars)
+/*
+ * How many of len bytes may be taken as a run: whole vectors that cannot reach behind
+ * the end of the packet's body, be they all base64.
+ */
+static size_t run_length(const struct openpgp *o, size_t len)
+{
+	uint64_t room = o->packets.body / 3 * 4;
+
+	if (len > RUN_MAX)
+		len = RUN_MAX;
+	if (len > room)
+		len = (size_t)room;
+	return len - len % sizeof(octets);
+}
+
+/* Count a run off the packet's body. */
+static void skip_run(struct openpgp *o, const char *p, size_t n, size_t chars)
 {
 	size_t quads = o->phase + chars;
-	size_t octets_new = quads * 3 / 4 - o->phase * 3 / 4;
 
-	if (octets_new > o->packets.body)
-		return false;
-	o->packets.body -= octets_new;
+	o->packets.body -= quads * 3 / 4 - o->phase * 3 / 4;
 	o->phase = quads & 3;
 	o->last = (unsigned char)p[n - 1];
 	/* All bits that are not in a whole octet yet are the last character's. */
 	while (p[n - 1] == '\r' || p[n - 1] == '\n')
 		n--;
 	o->bits = (unsigned)base64_value((unsigned char)p[n - 1]);
-	return true;
 }
 
 const char *openpgp_feed(struct openpgp *o, struct span text)
@@ -236,21 +247,19 @@ const char *openpgp_feed(struct openpgp *o, struct span text)
 	const char *why = NULL;
 
 	while (!why && p < end) {
-		size_t n = (size_t)(end - p) < RUN_MAX ? (size_t)(end - p) : RUN_MAX;
-		size_t run = n - n % sizeof(octets);
-		size_t chars;
+		size_t run = 0, chars;
 
-		if (o->state == ARMOR_DATA && p > text.data && run &&
-		    data_run(p, run, &chars) && skip_run(o, p, run, chars)) {
+		/* The first octet fed has none before it to look at. */
+		if (o->state == ARMOR_DATA && p > text.data)
+			run = run_length(o, (size_t)(end - p));
+		if (run && data_run(p, run, &chars)) {
+			skip_run(o, p, run, chars);
 			p += run;
 			continue;
 		}
-		/* Near its end a run is taken by octets. So are the first lines, until
-		 * the data has begun, and the first octet fed, which has none before
-		 * it. */
-		if (o->state != ARMOR_DATA || p == text.data)
-			n = 1;
-		for (; !why && n; n--)
+		/* By octets: packet headers, the armor around the data, and what is no
+		 * such run, of which nobody knows yet where the data ends in it. */
+		for (size_t n = run ? run : 1; !why && n; n--)
 			why = armor_octet(o, (unsigned char)*p++);
 	}
 	return why;
