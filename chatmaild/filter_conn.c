@@ -3,8 +3,6 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -411,7 +409,7 @@ static void filter_conn_run(struct filter_conn *c)
 		filter_conn_destroy(c);
 	else if (filter_conn_stuffed(c))
 		bufferevent_disable(c->bev, EV_READ);
-	else
+	else if (!(bufferevent_get_enabled(c->bev) & EV_READ))
 		bufferevent_enable(c->bev, EV_READ);
 }
 
@@ -458,10 +456,6 @@ static void on_break(struct bufferevent *bev, short what, void *arg)
 void filter_conn_create(struct filter *f, struct listener *from, evutil_socket_t fd)
 {
 	struct filter_conn *c = calloc(1, sizeof *c);
-	const int on = 1;
-
-	(void)setsockopt(
-	    fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* if it is TCP */
 	c->filter = f;
 	c->from = from;
 	c->envelope.direction = f->direction;
@@ -474,7 +468,7 @@ void filter_conn_create(struct filter *f, struct listener *from, evutil_socket_t
 	f->counters.sessions++;
 	f->counters.connections++;
 	filter_conn_reply(c, "220 %s ESMTP", f->daemon->config->mail_domain);
-	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
+	bufferevent_enable(c->bev, EV_READ);
 }
 
 void filter_conn_destroy(struct filter_conn *c)

@@ -14,7 +14,8 @@
 
 #include "chatmaild/log.h"
 
-#define REPLY_LINE_MAX 4096 /* bytes; RFC 5321 section 4.5.3.1.5 asks for 512 */
+#define END_OF_DATA    ".\r\n" /* the body ends with a CRLF of its own */
+#define REPLY_LINE_MAX 4096    /* bytes; RFC 5321 section 4.5.3.1.5 asks for 512 */
 /* When the backlog of a UNIX socket is full: for half a minute. */
 #define CONNECT_RETRY_MS 20
 #define CONNECT_TRIES    1500
@@ -49,6 +50,7 @@ struct reinject {
 	unsigned connect_tries;
 	struct evbuffer
 	    *commands;         /* RCPT lines and DATA; MAIL comes before when known */
+	struct evbuffer *line; /* on its way to reinject_send(), else empty */
 	struct evbuffer *body; /* waits for the 354 */
 	bool finishing;        /* the end of data follows the body */
 	bool utf8;             /* header or envelope want SMTPUTF8 */
@@ -121,9 +123,18 @@ static void reinject_expect(struct reinject *r, enum reinject_state state)
 		event_add(&r->step, &r->timeouts->reply);
 }
 
-static void reinject_say(struct reinject *r, const char *text)
+/*
+ * Send data, moved out of it: what the socket takes at once, which spares two turns of
+ * epoll, the rest when there is room. A failure shows at the next attempt.
+ */
+static void reinject_send(struct reinject *r, struct evbuffer *data)
 {
-	evbuffer_add(bufferevent_get_output(r->bev), text, strlen(text));
+	struct evbuffer *out = bufferevent_get_output(r->bev);
+
+	if (evbuffer_get_length(out) == 0 && evbuffer_get_length(data) > 0)
+		evbuffer_write(data, bufferevent_getfd(r->bev));
+	if (evbuffer_get_length(data) > 0)
+		evbuffer_add_buffer(out, data);
 }
 
 static unsigned ehlo_offers(const struct smtp_reply *reply)
@@ -150,31 +161,34 @@ static void reinject_next_command(struct reinject *r)
 	struct evbuffer_ptr end = evbuffer_search(r->commands, "\n", 1, NULL);
 
 	assert(end.pos >= 0);
-	evbuffer_remove_buffer(
-	    r->commands, bufferevent_get_output(r->bev), (size_t)end.pos + 1);
+	evbuffer_remove_buffer(r->commands, r->line, (size_t)end.pos + 1);
+	reinject_send(r, r->line);
 }
 
 static void reinject_send_envelope(struct reinject *r)
 {
-	struct evbuffer *out = bufferevent_get_output(r->bev);
 	unsigned offers = ehlo_offers(&r->reply);
 
-	evbuffer_add_printf(out, "MAIL FROM:<%s>%s%s\r\n", r->mail_from,
+	evbuffer_add_printf(r->line, "MAIL FROM:<%s>%s%s\r\n", r->mail_from,
 	    offers & OFFERS_8BITMIME ? " BODY=8BITMIME" : "",
 	    r->utf8 && (offers & OFFERS_SMTPUTF8) ? " SMTPUTF8" : "");
 	if (offers & OFFERS_PIPELINING)
-		evbuffer_add_buffer(out, r->commands);
+		evbuffer_add_buffer(r->line, r->commands);
+	reinject_send(r, r->line);
 	reinject_expect(r, REINJECT_ENVELOPE);
 }
 
 static void reinject_send_body(struct reinject *r)
 {
+	if (r->finishing) {
+		evbuffer_add(r->body, END_OF_DATA, strlen(END_OF_DATA));
+		reinject_expect(r, REINJECT_DOT);
+		reinject_send(r, r->body);
+		return;
+	}
+	/* Not at once: who waits for room is told when the loop has written it. */
 	reinject_expect(r, REINJECT_BODY);
 	evbuffer_add_buffer(bufferevent_get_output(r->bev), r->body);
-	if (r->finishing) {
-		reinject_say(r, ".\r\n");
-		reinject_expect(r, REINJECT_DOT);
-	}
 }
 
 /* A reply to MAIL, RCPT or DATA. The first refusal ends it: a mail goes whole or not.
@@ -205,8 +219,8 @@ static void reinject_on_reply(struct reinject *r)
 			reinject_conclude(r);
 			return;
 		}
-		evbuffer_add_printf(
-		    bufferevent_get_output(r->bev), "EHLO %s\r\n", r->helo);
+		evbuffer_add_printf(r->line, "EHLO %s\r\n", r->helo);
+		reinject_send(r, r->line);
 		reinject_expect(r, REINJECT_EHLO);
 		break;
 	case REINJECT_EHLO:
@@ -312,7 +326,7 @@ static void reinject_start_session(struct reinject *r, evutil_socket_t fd)
 	bufferevent_setwatermark(r->bev, EV_READ, 0, 2 * REPLY_LINE_MAX);
 	bufferevent_setwatermark(r->bev, EV_WRITE, REINJECT_ROOM, 0);
 	bufferevent_set_timeouts(r->bev, NULL, &r->timeouts->reply); /* of writing */
-	bufferevent_enable(r->bev, EV_READ | EV_WRITE);
+	bufferevent_enable(r->bev, EV_READ);
 	r->state = REINJECT_GREETING;
 }
 
@@ -398,6 +412,7 @@ struct reinject *reinject_create(struct event_base *base, const struct endpoint 
 	r->nrcpt = envelope->nrcpt;
 	r->body = evbuffer_new();
 	r->commands = evbuffer_new();
+	r->line = evbuffer_new();
 	for (size_t i = 0; i < envelope->nrcpt; i++) {
 		char *address = address_copy(envelope->rcpt_to[i]);
 
@@ -424,6 +439,7 @@ void reinject_destroy(struct reinject *r)
 	if (r->bev)
 		bufferevent_free(r->bev);
 	evbuffer_free(r->commands);
+	evbuffer_free(r->line);
 	evbuffer_free(r->body);
 	free(r->mail_from);
 	free(r->helo);
@@ -436,7 +452,7 @@ void reinject_write(struct reinject *r, struct evbuffer *data)
 	if (r->state == REINJECT_ENDED)
 		evbuffer_drain(data, evbuffer_get_length(data));
 	else if (r->state == REINJECT_BODY)
-		evbuffer_add_buffer(bufferevent_get_output(r->bev), data);
+		reinject_send(r, data);
 	else
 		evbuffer_add_buffer(r->body, data);
 }
@@ -456,7 +472,8 @@ void reinject_finish(struct reinject *r)
 	r->finishing = true;
 	event_add(&r->last, &r->timeouts->reply);
 	if (r->state == REINJECT_BODY) {
-		reinject_say(r, ".\r\n");
+		evbuffer_add(r->line, END_OF_DATA, strlen(END_OF_DATA));
+		reinject_send(r, r->line);
 		reinject_expect(r, REINJECT_DOT);
 	}
 }
