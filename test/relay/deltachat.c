@@ -110,6 +110,13 @@ static uint64_t request(struct deltachat *dc, const char *method, json_t *params
 	return rc == 0 ? id : 0;
 }
 
+/* Clients log a relay's temporary refusal as mere information. */
+static bool tells_trouble(const char *kind, const char *msg)
+{
+	return strcmp(kind, "Warning") == 0 || strcmp(kind, "Error") == 0 ||
+	       (strcmp(kind, "Info") == 0 && strstr(msg, "failed"));
+}
+
 /* Keep the events of a batch that may be waited for, and the last words of trouble. */
 static void keep_events(struct deltachat *dc, const json_t *batch)
 {
@@ -122,11 +129,9 @@ static void keep_events(struct deltachat *dc, const json_t *batch)
 		const char *kind = json_string_value(json_object_get(event, "kind"));
 		const char *msg = json_string_value(json_object_get(event, "msg"));
 
-		if (!kind || strcmp(kind, "Info") == 0)
-			continue;
-		if (msg && (strcmp(kind, "Warning") == 0 || strcmp(kind, "Error") == 0))
+		if (kind && msg && tells_trouble(kind, msg))
 			snprintf(dc->trouble, sizeof dc->trouble, "%s", msg);
-		else
+		else if (kind && strcmp(kind, "Info") != 0)
 			json_array_append(dc->events, event);
 	}
 }
