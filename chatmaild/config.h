@@ -76,6 +76,7 @@ struct config {
 	enum iroh_relay iroh;
 	char *iroh_relay; /* URL, "" when IROH_NONE */
 	char *turn_secret;
+	char *appversions_file;
 	bool echobot;
 
 	/* Deployment only. */

@@ -130,6 +130,10 @@ static const struct config_option options[] = {
 	    "URL of the iroh relay; absent: our own, empty: none of ours.", NULL },
 	{ "turn_secret", CONFIG_TEXT, "", 0, 0, FIELD(turn_secret),
 	    "Secret shared with the TURN server.", NULL },
+	{ "appversions_file", CONFIG_FILE, NULL, 0, 0, FIELD(appversions_file),
+	    "Latest versions of the apps, as told to clients, instead of the list that "
+	    "comes along.",
+	    config_check_path },
 	{ "echobot", CONFIG_BOOLEAN, "true", 0, 0, FIELD(echobot),
 	    "Run an account that answers what it is told.", NULL },
 

@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 
 #include "chatmaild/log.h"
+#include "chatmaild/push_queue.h"
 #include "chatmaild/reload.h"
 #include "chatmaild/stall.h"
 #include "chatmaild/store.h"
@@ -35,6 +36,7 @@
 static const struct service *const service_table[] = {
 	&auth_service,
 	&lastlogin_service,
+	&metadata_service,
 	&outgoing_service,
 	&incoming_service,
 	&http_service,
@@ -114,6 +116,9 @@ struct daemon *daemon_create(struct config *config)
 	d->users = users_create(d, fresh);
 	if (!d->users)
 		goto fail;
+	d->pushes = push_queue_create(d->base, d->store, config->mailboxes_dir);
+	if (!d->pushes)
+		goto fail;
 	d->services = services_start(
 	    d, service_table, sizeof(service_table) / sizeof(service_table[0]));
 	if (!d->services)
@@ -130,13 +135,15 @@ void daemon_destroy(struct daemon *d)
 	if (!d)
 		return;
 	services_stop(d->services);
-	/* What is under way on workers and in the store comes back to users. */
+	/* What is under way on workers and in the store comes back to users and pushes.
+	 */
 	users_stop(d->users);
 	workers_destroy(d->workers);
 	d->workers = NULL;
 	store_close(d->store);
 	d->store = NULL;
 	users_destroy(d->users);
+	push_queue_destroy(d->pushes);
 	stall_destroy(d->stall);
 	event_base_free(d->base);
 	config_free((struct config *)d->config);

@@ -12,6 +12,7 @@
 #include "chatmaild/config.h"
 #include "chatmaild/service.h"
 
+struct push_queue;
 struct stall;
 
 struct daemon {
@@ -21,6 +22,7 @@ struct daemon {
 	struct workers *workers;     /* for what blocks: hashing, fsync, walks */
 	struct store *store;         /* SQLite */
 	struct users *users;
+	struct push_queue *pushes; /* notifications that wait */
 	struct services *services;
 	struct stall *stall; /* how late the loop runs */
 	time_t started;      /* wall clock */

@@ -73,6 +73,7 @@ struct service {
 /* In the order they start; stopped in reverse. */
 extern const struct service auth_service;      /* Dovecot passdb and userdb, dict */
 extern const struct service lastlogin_service; /* Dovecot last_login, dict */
+extern const struct service metadata_service;  /* Dovecot IMAP METADATA, dict */
 extern const struct service outgoing_service;  /* Postfix before-queue filter, SMTP */
 extern const struct service incoming_service;
 extern const struct service http_service;    /* GET /metrics on a UNIX socket */

@@ -31,6 +31,18 @@ static const char *const migrations[] = {
 	"CREATE TABLE users (address TEXT PRIMARY KEY, hash TEXT NOT NULL,"
 	" inode INTEGER NOT NULL, size INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,"
 	" created_day INTEGER, last_login_day INTEGER) WITHOUT ROWID;",
+	/* In the order of their registration; refreshed, start and due are seconds. */
+	"CREATE TABLE tokens (id INTEGER PRIMARY KEY, address TEXT NOT NULL,"
+	" token TEXT NOT NULL, refreshed INTEGER NOT NULL);"
+	"CREATE INDEX tokens_of ON tokens (address);"
+	"CREATE INDEX tokens_age ON tokens (refreshed);"
+	/* In the order of arrival. version counts the messages of a row. */
+	"CREATE TABLE pushes (id INTEGER PRIMARY KEY, address TEXT NOT NULL,"
+	" token TEXT NOT NULL, start INTEGER NOT NULL, due INTEGER NOT NULL,"
+	" tries INTEGER NOT NULL, version INTEGER NOT NULL);"
+	"CREATE INDEX pushes_of ON pushes (address);"
+	"CREATE INDEX pushes_first ON pushes (due) WHERE tries = 0;"
+	"CREATE INDEX pushes_retry ON pushes (due) WHERE tries > 0;",
 };
 #define VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
 
@@ -386,6 +398,13 @@ sqlite3_stmt *store_prepare(struct store *s, const char *sql)
 		log_error("store: %s: %s", s->path, sqlite3_errmsg(s->reader));
 	}
 	return stmt;
+}
+
+void store_bind_span(sqlite3_stmt *stmt, int column, struct span text)
+{
+	/* NULL would be bound as SQL's NULL. */
+	sqlite3_bind_text(
+	    stmt, column, text.data ? text.data : "", (int)text.len, SQLITE_STATIC);
 }
 
 int store_finish(sqlite3_stmt *stmt)

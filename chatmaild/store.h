@@ -15,6 +15,7 @@
 #include <stdbool.h>
 
 #include "chatmaild/worker.h"
+#include "proto/span.h"
 
 #define STORE_FILE "chatmaild.sqlite"
 
@@ -58,6 +59,9 @@ sqlite3_stmt *store_prepare(struct store *s, const char *sql);
  * is made anew at the next start.
  */
 void store_check(struct store *s, int result);
+
+/* Bind a text that stays where it is until the statement is reset and bound anew. */
+void store_bind_span(sqlite3_stmt *stmt, int column, struct span text);
 
 /* Step a statement that returns no rows to its end and finalize it; for run(). */
 int store_finish(sqlite3_stmt *stmt);
