@@ -1,6 +1,7 @@
 /* See filter_conn.h. */
 #include "chatmaild/filter_conn.h"
 
+#include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <stdarg.h>
@@ -67,7 +68,10 @@ static void filter_conn_reset(struct filter_conn *c)
 		c->state = FILTER_READY;
 }
 
-/* At once if the socket takes it: that spares two turns of epoll for each reply. */
+/*
+ * At once if the socket takes it: that spares two turns of epoll for each reply. A peer
+ * that is gone, such as Postfix after its QUIT, is left for the next read to find.
+ */
 static void filter_conn_say(struct filter_conn *c, const char *text)
 {
 	struct evbuffer *out = bufferevent_get_output(c->bev);
@@ -77,8 +81,10 @@ static void filter_conn_say(struct filter_conn *c, const char *text)
 	if (evbuffer_get_length(out) == 0)
 		sent = send(
 		    bufferevent_getfd(c->bev), text, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (sent < 0 && errno != EAGAIN)
+		return;
 	if (sent < 0)
-		sent = 0; /* why, the next try tells */
+		sent = 0;
 	if ((size_t)sent < len)
 		evbuffer_add(out, text + sent, len - (size_t)sent);
 }

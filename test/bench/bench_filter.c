@@ -79,7 +79,8 @@ static void watch(struct end *e, uint32_t events, int op)
 
 static void say(struct end *e, const char *text)
 {
-	if (write(e->fd, text, strlen(text)) != (ssize_t)strlen(text) && errno != EPIPE)
+	if (*text && write(e->fd, text, strlen(text)) != (ssize_t)strlen(text) &&
+	    errno != EPIPE)
 		bench_die("a line did not fit: %s", strerror(errno));
 }
 
@@ -200,22 +201,42 @@ static void client_read(struct end *e)
 		client_reply(e);
 }
 
-static void sink_command(struct end *e)
+/* Answers the command in e->line, with what Postfix's smtpd would say. */
+static const char *sink_command(struct end *e)
 {
 	bool data = strncmp(e->line, "DATA", 4) == 0;
-	bool quit = strncmp(e->line, "QUIT", 4) == 0;
 
 	e->len = 0;
-	if (!data) {
-		say(e, quit ? "221 Bye\r\n" : "250 OK\r\n");
-		return;
-	}
-	say(e, "354 Go on\r\n");
+	if (strncmp(e->line, "EHLO", 4) == 0)
+		return "250-sink\r\n250-PIPELINING\r\n250 8BITMIME\r\n";
+	if (!data)
+		return strncmp(e->line, "QUIT", 4) == 0 ? "221 Bye\r\n" : "250 OK\r\n";
 	e->state = BODY;
 	if (e->run->hold) {
 		e->run->held++;
 		watch(e, 0, EPOLL_CTL_MOD);
 	}
+	return "354 Go on\r\n";
+}
+
+/* Commands that come in one piece are answered in one, as RFC 2920 section 3.2 asks. */
+static void sink_commands(struct end *e, const char *bytes, size_t n)
+{
+	char replies[IO_BYTES] = "";
+	size_t len = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (e->len < LINE - 1)
+			e->line[e->len++] = bytes[i];
+		if (bytes[i] != '\n')
+			continue;
+		e->line[e->len] = '\0';
+		len += (size_t)snprintf(
+		    replies + len, sizeof replies - len, "%s", sink_command(e));
+		if (len >= sizeof replies)
+			bench_die("too many commands at once");
+	}
+	say(e, replies);
 }
 
 /* Keep the last five bytes; nobody sends more behind the final dot before our reply. */
@@ -249,14 +270,7 @@ static void sink_read(struct end *e)
 		sink_body(e, bytes, (size_t)n);
 		return;
 	}
-	for (ssize_t i = 0; i < n; i++) { /* commands may come in one piece */
-		if (e->len < LINE - 1)
-			e->line[e->len++] = bytes[i];
-		if (bytes[i] != '\n')
-			continue;
-		e->line[e->len] = '\0';
-		sink_command(e);
-	}
+	sink_commands(e, bytes, (size_t)n);
 }
 
 static void sink_accept(struct run *r)
