@@ -732,7 +732,8 @@ void push_queue_serve(struct push_queue *q, void (*on_due)(void *arg), void *arg
 		q->counters.in_flight--;
 		ready_again(q, e);
 	}
-	kick(q);
+	if (q->backlog.open || q->nready > 0)
+		kick(q);
 }
 
 void push_queue_pause(struct push_queue *q)
