@@ -1,13 +1,21 @@
 /*
- * The worker threads: two queues under one lock. Jobs wait in todo for a thread,
- * finished ones in finished for the loop, which an eventfd wakes.
+ * The worker threads. Jobs wait in submitted for a thread, finished ones in finished
+ * for the loop, which an eventfd wakes.
+ *
+ * The loop takes no lock: a thread of low priority may lose its CPU while it holds one,
+ * and the loop, and all services with it, would wait until it gets a CPU again. Both
+ * ways therefore lead over a stack that is pushed to and emptied by one atomic
+ * operation. The lock is the threads' own.
  */
 #include "chatmaild/worker.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -30,6 +38,9 @@ struct queue {
 	struct job **tail;
 };
 
+/* The latest job comes first. */
+typedef _Atomic(struct job *) stack;
+
 struct workers {
 	struct workers_options options;
 	struct event *wake_event;
@@ -39,11 +50,13 @@ struct workers {
 	struct queue ready; /* taken out of finished, done() not yet called */
 	size_t queued;
 
-	pthread_mutex_t lock; /* guards what follows */
-	pthread_cond_t submitted;
-	pthread_cond_t progress; /* finished is no longer empty */
-	struct queue todo, finished;
-	bool stopping;
+	stack submitted; /* the loop pushes, threads empty it */
+	stack finished;  /* threads push, the loop empties it */
+	sem_t work;      /* at least one for each job that no thread has taken */
+	atomic_bool stopping;
+
+	pthread_mutex_t lock; /* between threads */
+	struct queue todo;    /* taken out of submitted, in order */
 
 	unsigned nthreads;
 	pthread_t threads[];
@@ -74,14 +87,31 @@ static struct job *queue_pop(struct queue *q)
 	return job;
 }
 
-/* All of from goes behind what to holds. */
-static void queue_move(struct queue *to, struct queue *from)
+/* True if it was empty. The job is no longer ours once it is in. */
+static bool stack_push(stack *s, struct job *job)
 {
-	if (!from->head)
-		return;
-	*to->tail = from->head;
-	to->tail = from->tail;
-	queue_init(from);
+	struct job *before = atomic_load(s);
+
+	do
+		job->next = before;
+	while (!atomic_compare_exchange_weak(s, &before, job));
+	return !before;
+}
+
+/* All of s goes behind what q holds, the first that was pushed first. */
+static void stack_empty(stack *s, struct queue *q)
+{
+	struct job *job = atomic_exchange(s, NULL), *next, *first = NULL;
+
+	for (; job; job = next) {
+		next = job->next;
+		job->next = first;
+		first = job;
+	}
+	for (; first; first = next) {
+		next = first->next;
+		queue_push(q, first);
+	}
 }
 
 /* An eventfd counts far beyond our needs: a write to it cannot fail. */
@@ -94,13 +124,19 @@ static void wake_loop(struct workers *w)
 	(void)n;
 }
 
-/* With the lock held: what this thread runs next. */
+/* What this thread runs next: one job, or for a group all there are. */
 static void take_jobs(struct workers *w, struct queue *mine)
 {
-	if (w->options.before)
-		queue_move(mine, &w->todo);
-	else
-		queue_push(mine, queue_pop(&w->todo));
+	struct job *job;
+
+	pthread_mutex_lock(&w->lock);
+	stack_empty(&w->submitted, &w->todo);
+	do {
+		job = queue_pop(&w->todo);
+		if (job)
+			queue_push(mine, job);
+	} while (job && w->options.before);
+	pthread_mutex_unlock(&w->lock);
 }
 
 static void run_jobs(const struct workers_options *o, const struct queue *mine)
@@ -117,33 +153,36 @@ static void *thread_main(void *arg)
 {
 	struct workers *w = arg;
 	struct queue mine;
-	bool wake;
+	struct job *job;
 
 	/* Of this thread: Linux gives each its own. More nice is never refused. */
 	setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + w->options.nice);
 
 	queue_init(&mine);
-	pthread_mutex_lock(&w->lock);
 	for (;;) {
-		while (!w->todo.head && !w->stopping)
-			pthread_cond_wait(&w->submitted, &w->lock);
-		if (!w->todo.head)
-			break;
+		while (sem_wait(&w->work) < 0)
+			; /* interrupted */
 		take_jobs(w, &mine);
-		pthread_mutex_unlock(&w->lock);
-
-		run_jobs(&w->options, &mine);
-
-		pthread_mutex_lock(&w->lock);
-		wake = !w->finished.head; /* else the loop is awake already */
-		queue_move(&w->finished, &mine);
-		if (wake) {
-			wake_loop(w);
-			pthread_cond_signal(&w->progress);
+		if (!mine.head) {
+			if (w->stopping)
+				return NULL;
+			continue; /* a group took it along */
 		}
+		run_jobs(&w->options, &mine);
+		while ((job = queue_pop(&mine)))
+			if (stack_push(&w->finished, job))
+				wake_loop(w); /* else it is awake already */
 	}
-	pthread_mutex_unlock(&w->lock);
-	return NULL;
+}
+
+/* Emptied before the stack is: what is pushed later wakes us again. */
+static void take_finished(struct workers *w)
+{
+	uint64_t count;
+
+	if (read(w->wake, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		log_warning("workers: eventfd: %s", strerror(errno));
+	stack_empty(&w->finished, &w->ready);
 }
 
 /* Returns false when there was nothing left to finish. */
@@ -161,15 +200,8 @@ static bool finish_one(struct workers *w)
 static void on_wake(evutil_socket_t fd, short what, void *arg)
 {
 	struct workers *w = arg;
-	uint64_t count;
 
-	/* Emptied before the queue is looked at: what comes later wakes us again. */
-	if (read(w->wake, &count, sizeof(count)) < 0 && errno != EAGAIN)
-		log_warning("workers: eventfd: %s", strerror(errno));
-	pthread_mutex_lock(&w->lock);
-	queue_move(&w->ready, &w->finished);
-	pthread_mutex_unlock(&w->lock);
-
+	take_finished(w);
 	for (unsigned i = 0; i < DONE_BATCH; i++)
 		if (!finish_one(w))
 			return;
@@ -211,11 +243,9 @@ struct workers *workers_create(struct event_base *base, const struct workers_opt
 		abort();
 	w->options = *o;
 	queue_init(&w->todo);
-	queue_init(&w->finished);
 	queue_init(&w->ready);
 	pthread_mutex_init(&w->lock, NULL);
-	pthread_cond_init(&w->submitted, NULL);
-	pthread_cond_init(&w->progress, NULL);
+	sem_init(&w->work, 0, 0);
 
 	w->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (w->wake < 0) {
@@ -238,14 +268,15 @@ fail:
  * submits. */
 static void finish_all(struct workers *w)
 {
-	while (w->queued > 0) {
-		pthread_mutex_lock(&w->lock);
-		while (!w->finished.head && !w->ready.head)
-			pthread_cond_wait(&w->progress, &w->lock);
-		queue_move(&w->ready, &w->finished);
-		pthread_mutex_unlock(&w->lock);
+	struct pollfd wake = { .fd = w->wake, .events = POLLIN };
+
+	for (;;) {
 		while (finish_one(w))
 			;
+		if (w->queued == 0)
+			return;
+		poll(&wake, 1, -1);
+		take_finished(w);
 	}
 }
 
@@ -254,10 +285,9 @@ void workers_destroy(struct workers *w)
 	if (!w)
 		return;
 	finish_all(w);
-	pthread_mutex_lock(&w->lock);
 	w->stopping = true;
-	pthread_cond_broadcast(&w->submitted);
-	pthread_mutex_unlock(&w->lock);
+	for (unsigned i = 0; i < w->nthreads; i++)
+		sem_post(&w->work);
 	for (unsigned i = 0; i < w->nthreads; i++)
 		pthread_join(w->threads[i], NULL);
 
@@ -265,8 +295,7 @@ void workers_destroy(struct workers *w)
 		event_free(w->wake_event);
 	if (w->wake >= 0)
 		close(w->wake);
-	pthread_cond_destroy(&w->progress);
-	pthread_cond_destroy(&w->submitted);
+	sem_destroy(&w->work);
 	pthread_mutex_destroy(&w->lock);
 	free(w);
 }
@@ -274,10 +303,8 @@ void workers_destroy(struct workers *w)
 void workers_submit(struct workers *w, struct job *job)
 {
 	w->queued++;
-	pthread_mutex_lock(&w->lock);
-	queue_push(&w->todo, job);
-	pthread_cond_signal(&w->submitted);
-	pthread_mutex_unlock(&w->lock);
+	stack_push(&w->submitted, job);
+	sem_post(&w->work);
 }
 
 size_t workers_queued(const struct workers *w)
