@@ -508,9 +508,10 @@ static void conn_run(struct dict_conn *c)
 			c->server->counters.bad_requests++;
 			c->broken = true;
 		}
-		if (!served && !unsent(c) && !c->broken)
-			conn_run_later(c); /* the output has just been drained */
 	}
+	/* Something waited for room, and now no event will tell that there is some. */
+	if (!served && !unsent(c) && !c->broken && (c->owes == OWES_NOTHING || c->rows))
+		conn_run_later(c);
 	if (c->broken || (served && !unsent(c) && (c->eof || c->server->draining))) {
 		conn_close(c);
 		return;

@@ -31,9 +31,16 @@ static struct fixture *fixture_of(struct dict_conn *c)
 	return dict_conn_server(c)->service;
 }
 
-/* "later" is answered when the test says so, "gone" not found, else the key itself. */
+static bool read_some(void *arg);
+
+/*
+ * "later" is answered when the test says so, "gone" not found, else the key itself.
+ * "drain" lets the peer of the first connection read meanwhile.
+ */
 static void on_lookup(struct dict_conn *c, struct span key, struct span user)
 {
+	if (span_is(key, "drain"))
+		read_some(fixture_of(c));
 	if (span_is(key, "later"))
 		fixture_of(c)->ticket = dict_conn_defer(c);
 	else if (span_is(key, "gone"))
@@ -361,6 +368,35 @@ static void long_iteration(void **state)
 	fixture_deinit(&f);
 }
 
+/*
+ * The peer reads just when its connection comes to its turn with too much unsent, so
+ * that no event tells of it any more. Which turn that is depends on the socket's buffer:
+ * each is tried.
+ */
+static void iteration_drained_in_between(void **state)
+{
+	for (unsigned turns = 10; turns < 200; turns++) {
+		struct fixture f;
+		int other[2];
+
+		fixture_init(&f);
+		support_socketpair(other);
+		dict_server_accept(&f.server, NULL, other[1]);
+		f.want = f.got_size;
+		assert_int_equal(send(f.fd, "I0\t0\t30000\tuser\n", 16, 0), 16);
+		for (unsigned i = 0; i < turns; i++)
+			event_base_loop(f.d.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		assert_int_equal(send(other[0], "Ldrain\n", 7, 0), 7);
+		event_base_loop(f.d.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+
+		f.want = 30000 * strlen("Okey\tsome value of some length\n") + 1;
+		support_loop(f.d.base, read_some, &f);
+		assert_int_equal(f.rows_destroyed, 1);
+		close(other[0]);
+		fixture_deinit(&f);
+	}
+}
+
 static void iteration_to_nobody(void **state)
 {
 	struct fixture f;
@@ -484,6 +520,7 @@ int main(void)
 		{ SUPPORT_TABLE(long_line, line_cases) },
 		{ SUPPORT_TEST(peer_does_not_read) },
 		{ SUPPORT_TEST(long_iteration) },
+		{ SUPPORT_TEST(iteration_drained_in_between) },
 		{ SUPPORT_TEST(iteration_to_nobody) },
 		{ SUPPORT_TEST(too_many_transactions) },
 		{ SUPPORT_TEST(too_many_sets) },
