@@ -190,15 +190,3 @@ int push_row_import(sqlite3 *db, struct span address, struct span token, int64_t
 		*inserted += (uint64_t)sqlite3_changes(db);
 	return rc;
 }
-
-int push_rows_forget(sqlite3 *db, struct span address)
-{
-	sqlite3_stmt *stmt;
-	int rc = sqlite3_prepare_v2(
-	    db, "DELETE FROM pushes WHERE address = ?1", -1, &stmt, NULL);
-
-	if (rc != SQLITE_OK)
-		return rc;
-	store_bind_span(stmt, 1, address);
-	return store_finish(stmt);
-}

@@ -59,9 +59,6 @@ int push_rows_finish(sqlite3 *db, struct push_outcome *outcome, size_t n);
 int push_row_import(sqlite3 *db, struct span address, struct span token, int64_t start,
     int64_t due, uint64_t *inserted);
 
-/* Forget all of an account; none is fine. For an operation's run(). */
-int push_rows_forget(sqlite3 *db, struct span address);
-
 /* For reading, as far as one likes: the rows come one by one. */
 #define PUSH_ROW_OF                                                                    \
 	"SELECT address, token, start, tries, version FROM pushes WHERE id = ?1"

@@ -1,7 +1,8 @@
 /*
  * Rebuild the users table from the mailbox directories, which are enough: the password
  * file is the account, its mtime the last login. Also how a relay that ran the Python
- * services is taken over; their files stay as they are. Walks on a worker, batch by
+ * services is taken over: device tokens and waiting notifications are read from their
+ * files too, which stay as they are. Walks on a worker, batch by
  * batch, in the background: logins are answered from the directories meanwhile.
  * Symbolic links are not followed.
  */

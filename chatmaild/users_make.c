@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "chatmaild/log.h"
+#include "chatmaild/tokens.h"
 #include "chatmaild/users_private.h"
 #include "chatmaild/worker.h"
 
@@ -102,12 +103,14 @@ static void undo_done(struct job *job)
 	creation_end(creation_of_job(job), USERS_TROUBLE);
 }
 
+/* Device tokens of an account of this name from before are not this one's. */
 static int row_run(struct store_op *op, sqlite3 *db)
 {
 	const struct creation *c =
 	    (struct creation *)((char *)op - offsetof(struct creation, op));
+	int rc = user_rows_write(db, &c->row, 1);
 
-	return user_rows_write(db, &c->row, 1);
+	return rc == SQLITE_OK ? tokens_rows_forget(db, span_of(c->row.address)) : rc;
 }
 
 static void row_done(struct store_op *op, int result)

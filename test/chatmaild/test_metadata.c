@@ -289,6 +289,24 @@ static void nobody_waits(void **state)
 	relay_deinit(&r);
 }
 
+/* Removed, and made again by somebody else. */
+static void new_account_without_old_tokens(void **state)
+{
+	char hash[PASSWORD_HASH_MAX], *path;
+	struct relay r;
+
+	relay_init(&r);
+	talk_send(&r.t, "B1\t" USER "\nS1\t" TOKENS "\t1111\nC1\n");
+	talk_expect(&r.t, "O\n");
+	path = accounts_path(&r.a, USER, "password");
+	assert_return_code(unlink(path), errno);
+	free(path);
+	assert_int_equal(accounts_make(&r.a, USER, "correct horse", hash), USERS_FOUND);
+	talk_send(&r.t, "L" TOKENS "\t" USER "\n");
+	talk_expect(&r.t, "O\n");
+	relay_deinit(&r);
+}
+
 static void store_in_trouble(void **state)
 {
 	char *file;
@@ -455,6 +473,7 @@ int main(void)
 		{ SUPPORT_TEST(rings_every_device) },
 		{ SUPPORT_TEST(ids_are_per_connection) },
 		{ SUPPORT_TEST(nobody_waits) },
+		{ SUPPORT_TEST(new_account_without_old_tokens) },
 		{ SUPPORT_TEST(store_in_trouble) },
 		{ SUPPORT_TEST(turn_helper) },
 		{ SUPPORT_TEST(turn_for_nobody) },

@@ -5,9 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "chatmaild/push_queue.h"
 #include "chatmaild/store.h"
+#include "chatmaild/tokens.h"
 #include "chatmaild/users.h"
 #include "test/chatmaild/accounts.h"
 
@@ -96,6 +99,122 @@ static void python_relay(void **state)
 	accounts_deinit(&a);
 }
 
+static void write_file(
+    const struct accounts *a, const char *dir, const char *name, const char *text)
+{
+	char *path = accounts_path(a, dir, name);
+
+	support_write_file(path, span_of(text));
+	free(path);
+}
+
+__attribute__((format(printf, 4, 5))) static void write_text(const struct accounts *a,
+    const char *dir, const char *name, const char *format, ...)
+{
+	va_list ap;
+	char *text;
+
+	va_start(ap, format);
+	assert_true(vasprintf(&text, format, ap) >= 0);
+	va_end(ap);
+	write_file(a, dir, name, text);
+	free(text);
+}
+
+#define DAY 86400LL
+
+/* As two ages of the Python services left it, and some of it damaged. */
+static void python_tokens(struct accounts *a, long long now)
+{
+	accounts_write(a, "current01@" DOMAIN, HASH);
+	write_text(a, "current01@" DOMAIN, "metadata.json",
+	    "{\"other\": 1, \"devicetoken\": {\"z\": %lld, \"a\": %lld, \"stale\": "
+	    "%lld,"
+	    " \"not carried\": %lld, \"future\": %lld, \"text\": \"%lld\"}}",
+	    now - 80 * DAY, now, now - 91 * DAY, now, now + 100 * DAY, now);
+	accounts_write(a, "legacy001@" DOMAIN, HASH);
+	write_file(a, "legacy001@" DOMAIN, "metadata.json",
+	    "{\"devicetoken\": [\"two\", \"one\", 3, \"\", \"two\"]}");
+	accounts_write(a, "corrupt01@" DOMAIN, HASH);
+	write_file(a, "corrupt01@" DOMAIN, "metadata.json", "{\"devicetoken\": {\"a\"");
+	accounts_write(a, "wrong0001@" DOMAIN, HASH);
+	write_file(a, "wrong0001@" DOMAIN, "metadata.json", "{\"devicetoken\": \"a\"}");
+	accounts_write(a, "without01@" DOMAIN, HASH);
+	write_file(a, "without01@" DOMAIN, "metadata.json", "{\"other\": {}}");
+	accounts_write(a, "large0001@" DOMAIN, "");
+	write_file(
+	    a, "large0001@" DOMAIN, "metadata.json", "{\"devicetoken\": [\"a\"]}");
+}
+
+static void python_pushes(struct accounts *a, long long now)
+{
+	const char *dir = "pending_notifications";
+	char *path = support_path(a->mailboxes, dir);
+
+	assert_true(mkdir(path, 0700) == 0 || errno == EEXIST);
+	free(path);
+	write_text(a, dir, "00000000000000000000000000000001",
+	    "current01@" DOMAIN "\n%lld\nz", now - 3600);
+	write_text(a, dir, "00000000000000000000000000000002",
+	    "legacy001@" DOMAIN "\n%lld\none", now - 5 * 3600 - 60);
+	write_text(a, dir, "00000000000000000000000000000003",
+	    "legacy001@" DOMAIN "\n432\none");
+	write_file(a, dir, "1203981203", "");
+	write_file(a, dir, "1203981203.tmp", "legacy001@" DOMAIN "\n");
+	write_file(a, dir, "text", "legacy001@" DOMAIN "\nnow\none");
+	write_text(a, dir, "two lines", "legacy001@" DOMAIN "\n%lld\na\nb", now);
+	write_text(a, dir, "no address", "legacy001\n%lld\na", now);
+}
+
+static bool pushes_found(void *arg)
+{
+	const struct accounts *a = arg;
+
+	return push_queue_counters(a->d.pushes)->queued > 0;
+}
+
+/* Device tokens with their times, and what waits to be sent; the files stay. */
+static void python_state(void **state)
+{
+	long long now = time(NULL);
+	struct accounts a;
+	struct push *push;
+	char *file;
+
+	accounts_init(&a);
+	accounts_stop(&a);
+	forget_database(&a);
+	python_tree(&a);
+	python_tokens(&a, now);
+	python_pushes(&a, now);
+	accounts_start(&a);
+	a.d.pushes = push_queue_create(a.d.base, a.d.store, a.mailboxes);
+	support_loop(a.d.base, accounts_settled, &a);
+	expect_rows(&a,
+	    "SELECT group_concat(substr(address, 1, 3) || token, ' ') FROM (SELECT * "
+	    "FROM tokens ORDER BY address, id)",
+	    "curz cura legtwo legone");
+	support_loop(a.d.base, pushes_found, &a);
+	push = push_queue_take(a.d.pushes, now);
+	assert_non_null(push);
+	assert_string_equal(push->address, "current01@" DOMAIN);
+	assert_string_equal(push->token, "z");
+	assert_int_equal(push->start, now - 3600);
+	assert_null(push_queue_take(a.d.pushes, now));
+	file = accounts_path(&a, "pending_notifications", "1203981203.tmp");
+	assert_int_equal(access(file, F_OK), 0);
+	free(file);
+	accounts_stop(&a);
+	push_queue_destroy(a.d.pushes);
+
+	/* Once only. */
+	python_pushes(&a, now + 1);
+	accounts_start(&a);
+	assert_false(a.fresh);
+	expect_rows(&a, "SELECT count(*) FROM pushes", "1");
+	accounts_deinit(&a);
+}
+
 /* More than one batch, and what is no account in between. */
 static void many(void **state)
 {
@@ -162,6 +281,7 @@ int main(void)
 {
 	static const struct support_test tests[] = {
 		{ SUPPORT_TEST(python_relay) },
+		{ SUPPORT_TEST(python_state) },
 		{ SUPPORT_TEST(many) },
 		{ SUPPORT_TEST(cut_short) },
 		{ SUPPORT_TEST(unreadable) },
