@@ -183,16 +183,25 @@ static void smtp_mail(struct filter_conn *c, struct span arg)
 }
 
 /*
- * Does the mailbox that will get it insist on encryption? What can be no mailbox does:
- * the file that would say otherwise cannot be looked for.
+ * Does the mailbox that will get it insist on encryption? Only a plain name in our domain
+ * can tell of a mailbox that does not. Postfix reads routes out of the others, such as
+ * "a%ours@ours", "ours!a@ours" or "a(x)@ours", and delivers them to another mailbox.
  */
 static bool recipient_enforces(const struct filter *f, struct span recipient)
 {
+	const struct config *config = f->daemon->config;
 	char mailbox[ADDRESS_MAX + 1];
 	int len = address_mailbox(recipient, mailbox, sizeof mailbox);
+	struct span address, local, domain;
 
-	return len < 0 || !address_is_path(span_make(mailbox, (size_t)len)) ||
-	       mailbox_enforces(f->daemon->config->mailboxes_dir, mailbox);
+	if (len < 0)
+		return true;
+	address = span_make(mailbox, (size_t)len);
+	if (!address_is_path(address) || !address_split(address, &local, &domain) ||
+	    !address_local_creatable(local) ||
+	    !span_is_nocase(domain, config->mail_domain))
+		return true;
+	return mailbox_enforces(config->mailboxes_dir, mailbox);
 }
 
 static void filter_conn_add_recipient(struct filter_conn *c, struct span recipient)

@@ -537,6 +537,18 @@ static const struct enforce_case {
 	{ "a path", "../alice@relay.example", REFUSED },
 	{ "a hidden file", ".alice@relay.example", REFUSED },
 	{ "no detail", "bob+@relay.example", QUEUED },
+	{ "a route with %", "alice%relay.example@relay.example", REFUSED },
+	{ "a route with !", "relay.example!alice@relay.example", REFUSED },
+	{ "a quoted route", "\"alice@relay.example\"@relay.example", REFUSED },
+	{ "two @", "alice@relay.example@relay.example", REFUSED },
+	{ "a comment behind", "alice(x)@relay.example", REFUSED },
+	{ "a comment before", "(x)alice@relay.example", REFUSED },
+	{ "a comment in the domain", "alice@(x)relay.example", REFUSED },
+	{ "a source route", "@relay.example:" ALICE, REFUSED },
+	{ "a dot behind the domain", ALICE ".", REFUSED },
+	{ "an address literal", "alice@[127.0.0.1]", REFUSED },
+	{ "another domain", "bob@elsewhere.example", REFUSED },
+	{ "a wide letter", "\xef\xbd\x81lice@relay.example", REFUSED },
 };
 
 static void make_mailbox(struct fixture *f, const char *address, bool enforces)
