@@ -14,7 +14,8 @@
 #define ENTRY_TYPICAL 256 /* bytes of memory per bucket's worth of entries */
 #define BUCKETS_MIN   1024
 #define MALLOC_COST   16 /* bytes the allocator adds to an entry, about */
-#define EVICT_STEPS   64 /* entries evicted per put: bounds what a shrunk limit costs */
+#define EVICT_MAX     64 /* entries evicted per put: bounds what a shrunk limit costs */
+#define SWEEP_MAX     64 /* buckets of one put that give a second chance */
 #define ENTRY_MAX                                                                      \
 	(sizeof(struct cached_user) + ADDRESS_MAX + PASSWORD_HASH_MAX + 2 + MALLOC_COST)
 
@@ -94,14 +95,15 @@ static void unlink_entry(struct user_cache *c, struct cached_user **at)
 	free(e);
 }
 
-/* Move the hand over one bucket: who was not used since its last visit goes. */
-static unsigned sweep_bucket(struct user_cache *c)
+/* Move the hand over one bucket: who was not used since its last visit goes, without
+ * mercy the others, too. */
+static unsigned sweep_bucket(struct user_cache *c, bool mercy)
 {
 	struct cached_user **at = &c->bucket[c->hand];
 	unsigned evicted = 0;
 
 	while (*at) {
-		if ((*at)->used) {
+		if ((*at)->used && mercy) {
 			(*at)->used = false;
 			at = &(*at)->next;
 		} else {
@@ -113,12 +115,13 @@ static unsigned sweep_bucket(struct user_cache *c)
 	return evicted;
 }
 
+/* Where everybody was used, no put may go all the way round to find out. */
 static void make_room(struct user_cache *c, size_t need)
 {
-	unsigned evicted = 0;
+	unsigned evicted = 0, swept = 0;
 
-	while (c->count && c->bytes + need > c->limit && evicted < EVICT_STEPS)
-		evicted += sweep_bucket(c);
+	while (c->count && c->bytes + need > c->limit && evicted < EVICT_MAX)
+		evicted += sweep_bucket(c, swept++ < SWEEP_MAX);
 }
 
 struct user_cache *user_cache_create(size_t limit)
