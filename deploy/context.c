@@ -34,7 +34,6 @@ static const struct host_variable variables[] = {
 	{ "imap_port", "143", "where clients read mail, STARTTLS" },
 	{ "imaps_port", "993", "where clients read mail, TLS" },
 	{ "imap_login_processes", "10", "login processes kept; at least one a core" },
-	{ "metadata", "", "1: the daemon serves IMAP METADATA and push notifications" },
 	{ "opendkim_config_directory", "/etc/opendkim",
 	    "where sign.conf and verify.conf lie" },
 	{ "dkim_selector", "opendkim", "of the key in the DNS" },
