@@ -6,7 +6,7 @@
 BUILD_PACKAGES=(
 	gcc libc6-dev meson ninja-build pkg-config dovecot-dev
 	libcmocka-dev libconfuse-dev libcrypt-dev libevent-dev libgmime-3.0-dev libjansson-dev
-	libsqlite3-dev libssl-dev libsystemd-dev
+	libnghttp2-dev libsqlite3-dev libssl-dev libsystemd-dev
 )
 
 # A whole relay on this machine, and what looks at it.
@@ -18,7 +18,7 @@ RELAY_PACKAGES=(
 
 # What the tests need beyond these.
 # shellcheck disable=SC2034
-TEST_PACKAGES=(clang clang-format libclang-rt-dev llvm git gnupg shellcheck)
+TEST_PACKAGES=(clang clang-format libclang-rt-dev llvm git gnupg nghttp2-server shellcheck)
 
 POLICY=/usr/sbin/policy-rc.d
 POLICY_ASIDE=$POLICY.chatmail-aside
