@@ -73,6 +73,7 @@ struct config {
 
 	/* Push, calls, helpers. */
 	char *push_url, *push_ca_file;
+	int push_max_streams;
 	enum iroh_relay iroh;
 	char *iroh_relay; /* URL, "" when IROH_NONE */
 	char *turn_secret;

@@ -126,6 +126,8 @@ static const struct config_option options[] = {
 	{ "push_ca_file", CONFIG_FILE, NULL, 0, 0, FIELD(push_ca_file),
 	    "Certificates to trust for the push service instead of the system's.",
 	    config_check_path },
+	{ "push_max_streams", CONFIG_INTEGER, "100", 1, 1000, FIELD(push_max_streams),
+	    "Notifications on their way to the push service at once.", NULL },
 	{ "iroh_relay", CONFIG_TEXT, NULL, 0, 0, FIELD(iroh_relay),
 	    "URL of the iroh relay; absent: our own, empty: none of ours.", NULL },
 	{ "turn_secret", CONFIG_TEXT, "", 0, 0, FIELD(turn_secret),

@@ -37,6 +37,7 @@ static const struct service *const service_table[] = {
 	&auth_service,
 	&lastlogin_service,
 	&metadata_service,
+	&notify_service,
 	&outgoing_service,
 	&incoming_service,
 	&http_service,

@@ -76,6 +76,7 @@ extern const struct service lastlogin_service; /* Dovecot last_login, dict */
 extern const struct service metadata_service;  /* Dovecot IMAP METADATA, dict */
 extern const struct service outgoing_service;  /* Postfix before-queue filter, SMTP */
 extern const struct service incoming_service;
+extern const struct service notify_service;  /* push notifications, no listener */
 extern const struct service http_service;    /* GET /metrics on a UNIX socket */
 extern const struct service metrics_service; /* the same on metrics_address */
 
