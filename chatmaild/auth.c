@@ -26,8 +26,7 @@ struct auth_counters {
 };
 
 struct auth {
-	struct daemon *daemon;
-	struct dict_server server;
+	struct dict_server server;     /* first, for dict_service_*() */
 	struct auth_counters counters; /* a copy, for the metrics */
 };
 
@@ -110,7 +109,7 @@ static void json_put_string(struct json *j, const char *text)
 /* What Dovecot gets to know of an account; unknown members would become auth fields. */
 static void reply_user(struct dict_conn *c, const struct user *user)
 {
-	const struct config *config = auth_of(c)->daemon->config;
+	const struct config *config = auth_of(c)->server.daemon->config;
 	struct json j;
 
 	j.len = 0;
@@ -173,7 +172,7 @@ static bool user_chars(struct span user)
 static void lookup_user(struct dict_conn *c, struct span address, struct user *user,
     enum users_answer *answer)
 {
-	const struct daemon *d = auth_of(c)->daemon;
+	const struct daemon *d = auth_of(c)->server.daemon;
 
 	*answer = USERS_REFUSED;
 	if (user_chars(address) && address_in_domain(address, d->config->mail_domain))
@@ -187,7 +186,7 @@ static void passdb(struct dict_conn *c, struct span password, struct span addres
 
 	lookup_user(c, address, &user, &answer);
 	if (answer == USERS_ABSENT && address_is_path(address))
-		users_make(auth_of(c)->daemon->users, address, password, on_made,
+		users_make(auth_of(c)->server.daemon->users, address, password, on_made,
 		    dict_conn_defer(c));
 	else
 		reply_answer(c, answer, &user);
@@ -284,7 +283,7 @@ static void on_iterate(struct dict_conn *c, struct span path, struct span user)
 	struct listing *l;
 
 	if (span_is(path, ITERATE_PATH))
-		dir = opendir(auth_of(c)->daemon->config->mailboxes_dir);
+		dir = opendir(auth_of(c)->server.daemon->config->mailboxes_dir);
 	if (!dir) {
 		dict_conn_end(c);
 		return;
@@ -315,30 +314,8 @@ static void *auth_start(struct daemon *d, const struct service *self)
 
 	if (!a)
 		abort();
-	a->daemon = d;
 	dict_server_init(&a->server, d, self->name, &auth_handler, a);
 	return a;
-}
-
-static void auth_accept(void *state, struct listener *from, evutil_socket_t fd)
-{
-	struct auth *a = state;
-
-	dict_server_accept(&a->server, from, fd);
-}
-
-static void auth_drain(void *state)
-{
-	struct auth *a = state;
-
-	dict_server_drain(&a->server);
-}
-
-static unsigned auth_pending(const void *state)
-{
-	const struct auth *a = state;
-
-	return dict_server_pending(&a->server);
 }
 
 static void auth_stop(void *state)
@@ -354,30 +331,18 @@ static const void *auth_counters(void *state)
 	struct auth *a = state;
 
 	a->counters.dict = a->server.counters;
-	a->counters.users = *users_counters(a->daemon->users);
+	a->counters.users = *users_counters(a->server.daemon->users);
 	return &a->counters;
 }
 
-#define DICT(field)  offsetof(struct auth_counters, dict.field)
 #define USERS(field) offsetof(struct auth_counters, users.field)
-#define REQUESTS     "chatmail_dict_requests_total", "Requests of Dovecot."
-#define REPLIES      "chatmail_dict_replies_total", "Replies to lookups and commits."
 #define CACHE                                                                          \
 	"chatmail_users_cache_total", "Lookups of existing accounts, by where "        \
 				      "the hash came from."
 #define REFUSED "chatmail_accounts_refused_total", "Accounts not made, by reason."
 
 static const struct metric_def auth_metrics[] = {
-	{ REQUESTS, OPENMETRICS_COUNTER, "kind=\"lookup\"", DICT(lookups) },
-	{ REQUESTS, OPENMETRICS_COUNTER, "kind=\"iterate\"", DICT(iterations) },
-	{ REQUESTS, OPENMETRICS_COUNTER, "kind=\"commit\"", DICT(commits) },
-	{ REPLIES, OPENMETRICS_COUNTER, "result=\"found\"", DICT(found) },
-	{ REPLIES, OPENMETRICS_COUNTER, "result=\"not_found\"", DICT(not_found) },
-	{ REPLIES, OPENMETRICS_COUNTER, "result=\"failed\"", DICT(failed) },
-	{ "chatmail_dict_bad_requests_total", "Requests nobody can make sense of.",
-	    OPENMETRICS_COUNTER, NULL, DICT(bad_requests) },
-	{ "chatmail_dict_connections", "Connections open now.", OPENMETRICS_GAUGE, NULL,
-	    DICT(connections) },
+	DICT_METRICS(struct auth_counters),
 	{ CACHE, OPENMETRICS_COUNTER, "from=\"memory\"", USERS(hits) },
 	{ CACHE, OPENMETRICS_COUNTER, "from=\"file\"", USERS(misses) },
 	{ "chatmail_users_cached", "Accounts held in memory.", OPENMETRICS_GAUGE, NULL,
@@ -413,9 +378,9 @@ const struct service auth_service = {
 	.socket_mode = 0660,
 	.max_connections = 20000,
 	.start = auth_start,
-	.accept = auth_accept,
-	.drain = auth_drain,
-	.pending = auth_pending,
+	.accept = dict_service_accept,
+	.drain = dict_service_drain,
+	.pending = dict_service_pending,
 	.stop = auth_stop,
 	.metrics = auth_metrics,
 	.nmetrics = sizeof(auth_metrics) / sizeof(auth_metrics[0]),

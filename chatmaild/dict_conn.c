@@ -615,3 +615,18 @@ void dict_server_stop(struct dict_server *s)
 		conn_close(c);
 	event_free(s->turn);
 }
+
+void dict_service_accept(void *state, struct listener *from, evutil_socket_t fd)
+{
+	dict_server_accept(state, from, fd);
+}
+
+void dict_service_drain(void *state)
+{
+	dict_server_drain(state);
+}
+
+unsigned dict_service_pending(const void *state)
+{
+	return dict_server_pending(state);
+}

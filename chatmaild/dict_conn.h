@@ -65,6 +65,35 @@ unsigned dict_server_pending(
     const struct dict_server *s); /* connections owed a reply */
 void dict_server_stop(struct dict_server *s);
 
+/*
+ * What every dict service does alike, for its row in the service table: its state begins
+ * with the struct dict_server, its counters hold a copy of the server's named dict.
+ */
+void dict_service_accept(void *state, struct listener *from, evutil_socket_t fd);
+void dict_service_drain(void *state);
+unsigned dict_service_pending(const void *state);
+
+#define DICT_METRIC(type, field, name, help, kind, labels)                             \
+	{                                                                              \
+		name, help, kind, labels, offsetof(type, dict.field)                   \
+	}
+#define DICT_REQUESTS(type, field, kind)                                               \
+	DICT_METRIC(type, field, "chatmail_dict_requests_total",                       \
+	    "Requests of Dovecot.", OPENMETRICS_COUNTER, "kind=\"" kind "\"")
+#define DICT_REPLIES(type, field)                                                      \
+	DICT_METRIC(type, field, "chatmail_dict_replies_total",                        \
+	    "Replies to lookups and commits.", OPENMETRICS_COUNTER,                    \
+	    "result=\"" #field "\"")
+#define DICT_METRICS(type)                                                             \
+	DICT_REQUESTS(type, lookups, "lookup"),                                        \
+	    DICT_REQUESTS(type, iterations, "iterate"),                                \
+	    DICT_REQUESTS(type, commits, "commit"), DICT_REPLIES(type, found),         \
+	    DICT_REPLIES(type, not_found), DICT_REPLIES(type, failed),                 \
+	    DICT_METRIC(type, bad_requests, "chatmail_dict_bad_requests_total",        \
+		"Requests nobody can make sense of.", OPENMETRICS_COUNTER, NULL),      \
+	    DICT_METRIC(type, connections, "chatmail_dict_connections",                \
+		"Connections open now.", OPENMETRICS_GAUGE, NULL)
+
 struct dict_server *dict_conn_server(struct dict_conn *c);
 
 /*

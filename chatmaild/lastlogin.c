@@ -17,8 +17,7 @@ struct lastlogin_counters {
 };
 
 struct lastlogin {
-	struct daemon *daemon;
-	struct dict_server server;
+	struct dict_server server;          /* first, for dict_service_*() */
 	struct lastlogin_counters counters; /* dict: a copy, for the metrics */
 };
 
@@ -66,7 +65,7 @@ static bool apply(struct lastlogin *l, const struct dict_set *set)
 
 	if (!parse_set(set, &address, &seconds))
 		return false;
-	switch (users_login(l->daemon->users, address, seconds)) {
+	switch (users_login(l->server.daemon->users, address, seconds)) {
 	case USERS_FOUND:
 		return true;
 	case USERS_TROUBLE:
@@ -110,30 +109,8 @@ static void *lastlogin_start(struct daemon *d, const struct service *self)
 
 	if (!l)
 		abort();
-	l->daemon = d;
 	dict_server_init(&l->server, d, self->name, &lastlogin_handler, l);
 	return l;
-}
-
-static void lastlogin_accept(void *state, struct listener *from, evutil_socket_t fd)
-{
-	struct lastlogin *l = state;
-
-	dict_server_accept(&l->server, from, fd);
-}
-
-static void lastlogin_drain(void *state)
-{
-	struct lastlogin *l = state;
-
-	dict_server_drain(&l->server);
-}
-
-static unsigned lastlogin_pending(const void *state)
-{
-	const struct lastlogin *l = state;
-
-	return dict_server_pending(&l->server);
 }
 
 static void lastlogin_stop(void *state)
@@ -152,21 +129,8 @@ static const void *lastlogin_counters(void *state)
 	return &l->counters;
 }
 
-#define DICT(field) offsetof(struct lastlogin_counters, dict.field)
-#define REQUESTS    "chatmail_dict_requests_total", "Requests of Dovecot."
-#define REPLIES     "chatmail_dict_replies_total", "Replies to lookups and commits."
-
 static const struct metric_def lastlogin_metrics[] = {
-	{ REQUESTS, OPENMETRICS_COUNTER, "kind=\"lookup\"", DICT(lookups) },
-	{ REQUESTS, OPENMETRICS_COUNTER, "kind=\"iterate\"", DICT(iterations) },
-	{ REQUESTS, OPENMETRICS_COUNTER, "kind=\"commit\"", DICT(commits) },
-	{ REPLIES, OPENMETRICS_COUNTER, "result=\"found\"", DICT(found) },
-	{ REPLIES, OPENMETRICS_COUNTER, "result=\"not_found\"", DICT(not_found) },
-	{ REPLIES, OPENMETRICS_COUNTER, "result=\"failed\"", DICT(failed) },
-	{ "chatmail_dict_bad_requests_total", "Requests nobody can make sense of.",
-	    OPENMETRICS_COUNTER, NULL, DICT(bad_requests) },
-	{ "chatmail_dict_connections", "Connections open now.", OPENMETRICS_GAUGE, NULL,
-	    DICT(connections) },
+	DICT_METRICS(struct lastlogin_counters),
 	{ "chatmail_lastlogin_unknown_total", "Logins of accounts that are not there.",
 	    OPENMETRICS_COUNTER, NULL, offsetof(struct lastlogin_counters, unknown) },
 };
@@ -178,9 +142,9 @@ const struct service lastlogin_service = {
 	.socket_mode = 0660,
 	.max_connections = 20000,
 	.start = lastlogin_start,
-	.accept = lastlogin_accept,
-	.drain = lastlogin_drain,
-	.pending = lastlogin_pending,
+	.accept = dict_service_accept,
+	.drain = dict_service_drain,
+	.pending = dict_service_pending,
 	.stop = lastlogin_stop,
 	.metrics = lastlogin_metrics,
 	.nmetrics = sizeof(lastlogin_metrics) / sizeof(lastlogin_metrics[0]),
