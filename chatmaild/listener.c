@@ -1,6 +1,6 @@
 /*
- * Listening sockets: made here or inherited from systemd, accepting up to a limit, at
- *rest for a moment when the machine has no descriptor left.
+ * Listening sockets: made here or inherited from systemd, accepting up to a limit, and
+ * pausing for a moment when the machine has no descriptor left.
  *
  *	accepting --limit reached--> full --released--> accepting
  *	accepting --no descriptor--> starved --a moment later--> accepting
