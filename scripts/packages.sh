@@ -18,7 +18,7 @@ RELAY_PACKAGES=(
 
 # What the tests need beyond these.
 # shellcheck disable=SC2034
-TEST_PACKAGES=(clang clang-format libclang-rt-dev llvm git gnupg nghttp2-server shellcheck)
+TEST_PACKAGES=(clang clang-format coturn libclang-rt-dev llvm git gnupg nghttp2-server shellcheck)
 
 POLICY=/usr/sbin/policy-rc.d
 POLICY_ASIDE=$POLICY.chatmail-aside
