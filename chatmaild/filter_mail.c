@@ -10,20 +10,12 @@
 #include "chatmaild/reinject.h"
 #include "proto/smtp_data.h"
 
-/* Where a header block ends, and whether it stays within ASCII; in any cut. */
-struct header_scan {
-	bool over;
-	bool in_line; /* the line holds more than its CRLF */
-	bool utf8;
-};
-
 struct filter_mail {
 	struct filter *filter;
 	const struct envelope *envelope;
 	const struct filter_mail_events *events;
 	void *arg;
 	struct smtp_data data;
-	struct header_scan header;
 	uint64_t max_bytes;
 	struct message *message;   /* NULL once judged or refused */
 	struct verdict verdict;    /* WAIT until judged */
@@ -39,22 +31,6 @@ static const char *const direction_names[] = {
 	[MAIL_OUTGOING] = "Outgoing",
 	[MAIL_INCOMING] = "Incoming",
 };
-
-static void header_scan_feed(struct header_scan *h, struct span text)
-{
-	for (size_t i = 0; i < text.len && !h->over; i++) {
-		unsigned char c = (unsigned char)text.data[i];
-
-		if (c & 0x80)
-			h->utf8 = true;
-		if (c != '\n')
-			h->in_line = h->in_line || c != '\r';
-		else if (h->in_line)
-			h->in_line = false;
-		else
-			h->over = true;
-	}
-}
 
 /* A reply of code and text as it goes over the wire. */
 static char *reply_format(unsigned code, struct span text)
@@ -190,7 +166,6 @@ static void mail_open_reinject(struct filter_mail *m)
 		    m->verdict.null_sender ? span_of("") : m->envelope->mail_from,
 		.rcpt_to = m->envelope->rcpt_to,
 		.nrcpt = m->envelope->nrcpt,
-		.utf8 = m->header.utf8,
 	};
 
 	m->reinject = reinject_create(m->filter->daemon->base,
@@ -220,7 +195,6 @@ static void mail_take(struct filter_mail *m, const struct smtp_data_run *run)
 		mail_give_up(m);
 	if (m->refused)
 		return;
-	header_scan_feed(&m->header, run->text);
 	if (m->message)
 		message_feed(m->message, run->text);
 	if (run->dot)

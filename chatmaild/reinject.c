@@ -53,7 +53,7 @@ struct reinject {
 	struct evbuffer *line; /* on its way to reinject_send(), else empty */
 	struct evbuffer *body; /* waits for the 354 */
 	bool finishing;        /* the end of data follows the body */
-	bool utf8;             /* header or envelope want SMTPUTF8 */
+	bool utf8;             /* a recipient wants SMTPUTF8 */
 	size_t nrcpt;
 	size_t answered;
 	struct smtp_reply reply;
@@ -408,7 +408,6 @@ struct reinject *reinject_create(struct event_base *base, const struct endpoint 
 	r->to = *to;
 	r->helo = strdup(helo);
 	r->mail_from = address_copy(envelope->mail_from);
-	r->utf8 = envelope->utf8 || has_8bit(envelope->mail_from);
 	r->nrcpt = envelope->nrcpt;
 	r->body = evbuffer_new();
 	r->commands = evbuffer_new();

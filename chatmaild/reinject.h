@@ -40,7 +40,6 @@ struct reinject_envelope {
 	struct span mail_from; /* empty for <> */
 	const struct span *rcpt_to;
 	size_t nrcpt;
-	bool utf8; /* the header block holds bytes beyond ASCII, RFC 6531 */
 };
 
 /* How long to wait; each also bounds a peer that does not read. */
@@ -60,8 +59,10 @@ extern const struct reinject_timeouts reinject_timeouts;
 /*
  * Connect and send the envelope; copies what it needs, helo is the name to greet with.
  * timeouts must outlive it.
- * BODY=8BITMIME goes along when the peer offers it (RFC 6152), SMTPUTF8 when header or
- * envelope need it as well. Nothing is called back before this returns. Never NULL.
+ * BODY=8BITMIME goes along when the peer offers it (RFC 6152); SMTPUTF8 (RFC 6531) when
+ * it is offered and a recipient's address cannot do without. Asked for because of a
+ * header or the sender, Postfix would bounce what Dovecot's LMTP, which has no SMTPUTF8,
+ * takes as it is. Nothing is called back before this returns. Never NULL.
  */
 struct reinject *reinject_create(struct event_base *base, const struct endpoint *to,
     const struct reinject_timeouts *timeouts, const char *helo,

@@ -70,13 +70,12 @@ static void fixture_deinit(struct fixture *f)
 
 /* To two recipients, from sender. */
 static void start(struct fixture *f, const struct endpoint *to, const char *sender,
-    const char *second, bool utf8)
+    const char *second)
 {
 	const struct span rcpt_to[] = { span_of("a@one.example"), span_of(second) };
-	const struct reinject_envelope envelope = { .mail_from = span_of(sender),
-		.rcpt_to = rcpt_to,
-		.nrcpt = 2,
-		.utf8 = utf8 };
+	const struct reinject_envelope envelope = {
+		.mail_from = span_of(sender), .rcpt_to = rcpt_to, .nrcpt = 2
+	};
 
 	f->reinject = reinject_create(
 	    f->base, to, f->timeouts, "relay.example", &envelope, &events, f);
@@ -209,7 +208,7 @@ static void script(void **state)
 
 	fixture_init(&f);
 	f.sink->script = c->script;
-	start(&f, &f.sink->at, "s@relay.example", "b@two.example", false);
+	start(&f, &f.sink->at, "s@relay.example", "b@two.example");
 	give(&f, mail);
 	if (strcmp(c->name, "an early 250 to the dot") != 0)
 		reinject_finish(f.reinject);
@@ -228,34 +227,29 @@ static const struct envelope_case {
 	const char *name;
 	const char *ehlo; /* NULL: all extensions */
 	const char *sender, *second;
-	bool utf8;
 	const char *commands;
 } envelope_cases[] = {
-	{ "with BODY", NULL, "s@relay.example", "b@c.example", false,
+	{ "with BODY", NULL, "s@relay.example", "b@c.example",
 	    "EHLO relay.example\nMAIL FROM:<s@relay.example> BODY=8BITMIME\n"
 	    "RCPT TO:<a@one.example>\nRCPT TO:<b@c.example>\nDATA\nQUIT\n" },
-	{ "null sender", NULL, "", "b@c.example", false,
+	{ "null sender", NULL, "", "b@c.example",
 	    "EHLO relay.example\nMAIL FROM:<> BODY=8BITMIME\n"
 	    "RCPT TO:<a@one.example>\nRCPT TO:<b@c.example>\nDATA\nQUIT\n" },
-	{ "header beyond ASCII", NULL, "s@relay.example", "b@c.example", true,
-	    "EHLO relay.example\nMAIL FROM:<s@relay.example> BODY=8BITMIME SMTPUTF8\n"
-	    "RCPT TO:<a@one.example>\nRCPT TO:<b@c.example>\nDATA\nQUIT\n" },
-	{ "sender beyond ASCII", NULL, "s\xc3\xb6@relay.example", "b@c.example", false,
-	    "EHLO relay.example\nMAIL FROM:<s\xc3\xb6@relay.example> BODY=8BITMIME "
-	    "SMTPUTF8\n"
+	{ "sender beyond ASCII", NULL, "s\xc3\xb6@relay.example", "b@c.example",
+	    "EHLO relay.example\nMAIL FROM:<s\xc3\xb6@relay.example> BODY=8BITMIME\n"
 	    "RCPT TO:<a@one.example>\nRCPT TO:<b@c.example>\nDATA\nQUIT\n" },
 	{ "recipient beyond ASCII", "250-x\r\n250-size 1\r\n250 smtputf8\r\n", "",
-	    "\xc3\xb6", false,
+	    "\xc3\xb6",
 	    "EHLO relay.example\nMAIL FROM:<> SMTPUTF8\n"
 	    "RCPT TO:<a@one.example>\nRCPT TO:<\xc3\xb6>\nDATA\nQUIT\n" },
-	{ "nothing offered", "250 x\r\n", "s@relay.example", "b@c.example", true,
+	{ "nothing offered", "250 x\r\n", "s@relay.example", "\xc3\xb6@c.example",
 	    "EHLO relay.example\nMAIL FROM:<s@relay.example>\n"
-	    "RCPT TO:<a@one.example>\nRCPT TO:<b@c.example>\nDATA\nQUIT\n" },
+	    "RCPT TO:<a@one.example>\nRCPT TO:<\xc3\xb6@c.example>\nDATA\nQUIT\n" },
 	{ "other words",
 	    "250-x\r\n250-X8BITMIME\r\n250-SMTPUTF8X\r\n250 PIPELINING1\r\n",
-	    "s@relay.example", "b@c.example", true,
+	    "s@relay.example", "\xc3\xb6@c.example",
 	    "EHLO relay.example\nMAIL FROM:<s@relay.example>\n"
-	    "RCPT TO:<a@one.example>\nRCPT TO:<b@c.example>\nDATA\nQUIT\n" },
+	    "RCPT TO:<a@one.example>\nRCPT TO:<\xc3\xb6@c.example>\nDATA\nQUIT\n" },
 };
 
 static void envelope(void **state)
@@ -265,7 +259,7 @@ static void envelope(void **state)
 
 	fixture_init(&f);
 	f.sink->script.reply[SINK_EHLO] = c->ehlo;
-	start(&f, &f.sink->at, c->sender, c->second, c->utf8);
+	start(&f, &f.sink->at, c->sender, c->second);
 	give(&f, mail);
 	reinject_finish(f.reinject);
 	support_loop(f.base, replied, &f);
@@ -282,7 +276,7 @@ static void over_tcp(void **state)
 
 	fixture_init(&f);
 	tcp = smtp_sink_create(f.base, NULL);
-	start(&f, &tcp->at, "s@relay.example", "b@c.example", false);
+	start(&f, &tcp->at, "s@relay.example", "b@c.example");
 	give(&f, mail);
 	reinject_finish(f.reinject);
 	support_loop(f.base, replied, &f);
@@ -303,7 +297,7 @@ static void nobody_listens(void **state)
 
 		fixture_init(&f);
 		assert_null(endpoint_parse(&to, span_of(places[i])));
-		start(&f, &to, "", "b@c.example", false);
+		start(&f, &to, "", "b@c.example");
 		give(&f, mail);
 		reinject_finish(f.reinject);
 		support_loop(f.base, replied, &f);
@@ -324,7 +318,7 @@ static void long_lines(void **state)
 	line[70000] = '\0';
 	fixture_init(&f);
 	f.sink->script.reply[SINK_DOT] = line;
-	start(&f, &f.sink->at, "", "b@c.example", false);
+	start(&f, &f.sink->at, "", "b@c.example");
 	give(&f, mail);
 	reinject_finish(f.reinject);
 	support_loop(f.base, replied, &f);
@@ -345,7 +339,7 @@ static void many_reply_lines(void **state)
 	evbuffer_add(text, "550 5.1.1 last\r\n", 17);
 	fixture_init(&f);
 	f.sink->script.reply[SINK_DOT] = (const char *)evbuffer_pullup(text, -1);
-	start(&f, &f.sink->at, "", "b@c.example", false);
+	start(&f, &f.sink->at, "", "b@c.example");
 	give(&f, mail);
 	reinject_finish(f.reinject);
 	support_loop(f.base, replied, &f);
@@ -394,7 +388,7 @@ static void early_reply(void **state)
 	f.sink->script.reply[SINK_BODY] = c->reply;
 	f.sink->script.close[SINK_BODY] = c->close;
 	f.sink->script.body = 50000;
-	start(&f, &f.sink->at, "", "b@c.example", false);
+	start(&f, &f.sink->at, "", "b@c.example");
 	give_much(&f, 1000);
 	support_loop(f.base, replied, &f);
 	support_loop(f.base, sink_idle, &f);
@@ -412,7 +406,7 @@ static void flow_control(void **state)
 
 	fixture_init(&f);
 	f.sink->script.stop = f.body = 1;
-	start(&f, &f.sink->at, "", "b@c.example", false);
+	start(&f, &f.sink->at, "", "b@c.example");
 	give(&f, mail);
 	support_loop(f.base, sink_has_body, &f);
 	f.rooms = 0;
@@ -434,7 +428,7 @@ static void room_comes(void **state)
 	struct fixture f;
 
 	fixture_init(&f);
-	start(&f, &f.sink->at, "", "b@c.example", false);
+	start(&f, &f.sink->at, "", "b@c.example");
 	give_much(&f, 2000);
 	f.body = 2000 * 1000;
 	support_loop(f.base, sink_has_body, &f);
@@ -449,7 +443,7 @@ static void dropped(void **state)
 	struct fixture f;
 
 	fixture_init(&f);
-	start(&f, &f.sink->at, "", "b@c.example", false);
+	start(&f, &f.sink->at, "", "b@c.example");
 	give(&f, mail);
 	f.body = sizeof mail - 1;
 	support_loop(f.base, sink_has_body, &f);
@@ -486,7 +480,7 @@ static void silence(void **state)
 	fixture_init(&f);
 	f.timeouts = &soon;
 	f.sink->script = c->script;
-	start(&f, &f.sink->at, "", "b@c.example", false);
+	start(&f, &f.sink->at, "", "b@c.example");
 	give_much(&f, c->script.stop ? 2000 : 1);
 	if (!c->script.stop)
 		reinject_finish(f.reinject);
@@ -502,7 +496,7 @@ static void empty_mail(void **state)
 	struct fixture f;
 
 	fixture_init(&f);
-	start(&f, &f.sink->at, "", "b@c.example", false);
+	start(&f, &f.sink->at, "", "b@c.example");
 	reinject_finish(f.reinject);
 	support_loop(f.base, replied, &f);
 	assert_int_equal(f.outcome, REINJECT_ACCEPTED);
