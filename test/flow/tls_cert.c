@@ -93,10 +93,9 @@ void tls_authority_write(const struct tls_authority *a, const char *path)
 	fclose(f);
 }
 
-SSL_CTX *tls_authority_serve(const struct tls_authority *a, enum tls_cert kind)
+static X509 *sign_server(
+    const struct tls_authority *a, enum tls_cert kind, EVP_PKEY *key)
 {
-	SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
-	EVP_PKEY *key = new_key();
 	X509 *cert;
 
 	cert = new_cert("server", key, -20, kind == TLS_CERT_EXPIRED ? -1 : 20);
@@ -108,6 +107,31 @@ SSL_CTX *tls_authority_serve(const struct tls_authority *a, enum tls_cert kind)
 	need(X509_sign(cert, kind == TLS_CERT_OTHER_CA ? a->other_key : a->key,
 		 EVP_sha256()) > 0,
 	    "X509_sign");
+	return cert;
+}
+
+void tls_authority_write_server(
+    const struct tls_authority *a, const char *cert_path, const char *key_path)
+{
+	EVP_PKEY *key = new_key();
+	X509 *cert = sign_server(a, TLS_CERT_GOOD, key);
+	FILE *f = fopen(cert_path, "we");
+
+	need(f && PEM_write_X509(f, cert), cert_path);
+	fclose(f);
+	f = fopen(key_path, "we");
+	need(f && PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL), key_path);
+	fclose(f);
+	X509_free(cert);
+	EVP_PKEY_free(key);
+}
+
+SSL_CTX *tls_authority_serve(const struct tls_authority *a, enum tls_cert kind)
+{
+	SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
+	EVP_PKEY *key = new_key();
+	X509 *cert = sign_server(a, kind, key);
+
 	need(tls && SSL_CTX_use_certificate(tls, cert) &&
 		 SSL_CTX_use_PrivateKey(tls, key),
 	    "SSL_CTX_use_certificate");

@@ -22,6 +22,10 @@ void tls_authority_destroy(struct tls_authority *a); /* accepts NULL */
 /* Its certificate as PEM: what a client trusts. */
 void tls_authority_write(const struct tls_authority *a, const char *path);
 
+/* A good one and its key as PEM, for a server that is a program of its own. */
+void tls_authority_write_server(
+    const struct tls_authority *a, const char *cert_path, const char *key_path);
+
 /* A server's context with such a certificate and its key; SSL_CTX_free() it. */
 SSL_CTX *tls_authority_serve(const struct tls_authority *a, enum tls_cert kind);
 
