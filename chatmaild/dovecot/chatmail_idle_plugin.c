@@ -32,10 +32,13 @@ const char chatmail_idle_plugin_binary_dependency[] = "imap";
 /* What we keep of a mailbox, in its pool. */
 struct idle_mailbox {
 	union mailbox_module_context module_ctx;
-	struct io *watch; /* on the index directory while somebody waits, else NULL */
-	const char
-	    *log_path;   /* of the index log; of the mailbox's pool, set on first use */
-	struct stat log; /* as last seen; all zero when there was none */
+	/* While somebody waits for changes; else NULL. */
+	struct io *watch;        /* on the index directory */
+	struct timeout *to_look; /* what came before the watch? */
+	const char *log_path;    /* of the index log; known from the first watch on */
+	/* The log when the mailbox was last read, or its client last told to: it has seen
+	 * all that was in there. All zero when not known. */
+	struct stat log;
 };
 
 struct idle_client {
@@ -69,16 +72,26 @@ static struct stat idle_log_stat(const struct idle_mailbox *ibox)
  * is noted before the client is told: what comes meanwhile, even by our own reading of
  * the mailbox, makes us look once more, and a look that finds nothing changes nothing.
  */
-static void idle_directory_changed(struct mailbox *box)
+static void idle_look(struct mailbox *box)
 {
 	struct idle_mailbox *ibox = IDLE_MAILBOX(box);
 	struct stat log = idle_log_stat(ibox);
 
-	if (!ST_CHANGED(ibox->log, log) || box->notify_callback == NULL)
+	if (!ST_CHANGED(ibox->log, log))
 		return;
 	ibox->log = log;
 	/* The client may be gone after this, and the mailbox with it. */
 	box->notify_callback(box, box->notify_context);
+}
+
+/* IDLE reads the mailbox when it begins. NOTIFY does not, and it begins anew, a second
+ * late, after each command and each notice. */
+static void idle_look_back(struct mailbox *box)
+{
+	struct idle_mailbox *ibox = IDLE_MAILBOX(box);
+
+	timeout_remove(&ibox->to_look);
+	idle_look(box);
 }
 
 /*
@@ -92,17 +105,18 @@ static void idle_watch_start(struct mailbox *box)
 
 	if (mailbox_get_path_to(box, MAILBOX_LIST_PATH_TYPE_INDEX, &dir) <= 0)
 		return;
+	if (io_add_notify(dir, idle_look, box, &ibox->watch) != IO_NOTIFY_ADDED)
+		return;
 	if (ibox->log_path == NULL)
 		ibox->log_path =
 		    p_strdup_printf(box->pool, "%s/%s.log", dir, box->index_prefix);
-	if (io_add_notify(dir, idle_directory_changed, box, &ibox->watch) ==
-	    IO_NOTIFY_ADDED)
-		ibox->log = idle_log_stat(ibox);
+	ibox->to_look = timeout_add_short(0, idle_look_back, box);
 }
 
 static void idle_watch_stop(struct idle_mailbox *ibox)
 {
 	io_remove(&ibox->watch);
+	timeout_remove(&ibox->to_look);
 }
 
 static void idle_notify_changes(struct mailbox *box)
@@ -114,6 +128,17 @@ static void idle_notify_changes(struct mailbox *box)
 		idle_watch_stop(ibox);
 	else if (ibox->watch == NULL)
 		idle_watch_start(box);
+}
+
+/* The mailbox is read, for whatever reason. */
+static struct mailbox_sync_context *idle_sync_init(
+    struct mailbox *box, enum mailbox_sync_flags flags)
+{
+	struct idle_mailbox *ibox = IDLE_MAILBOX(box);
+
+	if (ibox->log_path != NULL)
+		ibox->log = idle_log_stat(ibox);
+	return ibox->module_ctx.super.sync_init(box, flags);
 }
 
 static void idle_close(struct mailbox *box)
@@ -132,6 +157,7 @@ static void idle_mailbox_allocated(struct mailbox *box)
 	ibox->module_ctx.super = *v;
 	box->vlast = &ibox->module_ctx.super;
 	v->notify_changes = idle_notify_changes;
+	v->sync_init = idle_sync_init;
 	v->close = idle_close;
 	MODULE_CONTEXT_SET(box, idle_mailbox_module, ibox);
 }

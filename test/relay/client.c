@@ -3,11 +3,14 @@
 #include <openssl/bio.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #define TIMEOUT_S 30
 #define LINE_SIZE 4096
@@ -19,12 +22,19 @@ struct client {
 	int exists; /* messages in INBOX, as the server last told */
 };
 
-static BIO *connect_to(unsigned port)
+static void set_timeout(BIO *bio)
 {
 	const struct timeval timeout = { .tv_sec = TIMEOUT_S };
+	int fd;
+
+	if (BIO_get_fd(bio, &fd) >= 0)
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+}
+
+static BIO *connect_to(unsigned port)
+{
 	char name[32];
 	BIO *bio;
-	int fd;
 
 	snprintf(name, sizeof(name), "127.0.0.1:%u", port);
 	bio = BIO_new_connect(name);
@@ -32,9 +42,20 @@ static BIO *connect_to(unsigned port)
 		BIO_free_all(bio);
 		return NULL;
 	}
-	if (BIO_get_fd(bio, &fd) >= 0)
-		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 	return bio;
+}
+
+static BIO *connect_to_path(const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0)
+		return BIO_new_socket(fd, BIO_CLOSE);
+	if (fd >= 0)
+		close(fd);
+	return NULL;
 }
 
 /* The handshake comes with the first read or write. */
@@ -50,23 +71,29 @@ static void push_tls(struct client *c)
 	BIO_free(buffer);
 }
 
-struct client *client_open(unsigned port, enum client_tls tls)
+/* Takes the connection, NULL if there is none. */
+static struct client *client_on(BIO *connection, enum client_tls tls)
 {
-	BIO *tcp = connect_to(port);
 	struct client *c;
 
-	if (!tcp)
+	if (!connection)
 		return NULL;
+	set_timeout(connection);
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		abort();
 	c->ctx = SSL_CTX_new(TLS_client_method());
 	SSL_CTX_set_verify(c->ctx, SSL_VERIFY_NONE, NULL);
-	c->bio = tcp;
+	c->bio = connection;
 	if (tls == CLIENT_TLS)
 		push_tls(c);
 	c->bio = BIO_push(BIO_new(BIO_f_buffer()), c->bio);
 	return c;
+}
+
+struct client *client_open(unsigned port, enum client_tls tls)
+{
+	return client_on(connect_to(port), tls);
 }
 
 void client_close(struct client *c)
@@ -169,6 +196,17 @@ struct client *smtp_open(
 	return c;
 }
 
+struct client *lmtp_open(const char *path)
+{
+	struct client *c = client_on(connect_to_path(path), CLIENT_PLAIN);
+
+	if (c && (client_reply(c) != 220 || client_command(c, "LHLO relay") != 250)) {
+		client_close(c);
+		return NULL;
+	}
+	return c;
+}
+
 /* Line by line, for the dots. */
 static void write_message(struct client *c, const char *message, size_t len)
 {
@@ -200,15 +238,22 @@ int smtp_send(
 	return client_command(c, ".");
 }
 
+static void note_exists(struct client *c)
+{
+	char word[8];
+	int n;
+
+	if (sscanf(c->line, "* %d %7s", &n, word) == 2 && strcmp(word, "EXISTS") == 0)
+		c->exists = n;
+}
+
 /* Read to the reply with this tag; true if it says OK. Notes EXISTS on the way. */
 static bool imap_result(struct client *c, const char *tag)
 {
 	size_t len = strlen(tag);
-	int n;
 
 	while (read_line(c)) {
-		if (sscanf(c->line, "* %d EXISTS", &n) == 1)
-			c->exists = n;
+		note_exists(c);
 		if (strncmp(c->line, tag, len) == 0)
 			return strncmp(c->line + len, " OK", 3) == 0;
 	}
@@ -248,15 +293,62 @@ int imap_count(struct client *c)
 	return imap_result(c, "c") ? c->exists : -1;
 }
 
+bool imap_command(struct client *c, const char *format, ...)
+{
+	va_list ap;
+
+	BIO_puts(c->bio, "f ");
+	va_start(ap, format);
+	BIO_vprintf(c->bio, format, ap);
+	va_end(ap);
+	client_write(c, "\r\n", 2);
+	return imap_result(c, "f");
+}
+
+bool imap_idle(struct client *c)
+{
+	imap_write(c, "d IDLE");
+	while (read_line(c)) {
+		note_exists(c);
+		if (c->line[0] == '+')
+			return true;
+	}
+	return false;
+}
+
+const char *imap_told(struct client *c)
+{
+	if (!read_line(c))
+		return NULL;
+	note_exists(c);
+	return c->line;
+}
+
+bool imap_silent(struct client *c, int ms)
+{
+	struct pollfd poll_fd = { .events = POLLIN };
+
+	if (BIO_flush(c->bio) <= 0 || BIO_pending(c->bio) > 0)
+		return false;
+	BIO_get_fd(c->bio, &poll_fd.fd);
+	return poll(&poll_fd, 1, ms) == 0;
+}
+
+bool imap_done(struct client *c)
+{
+	imap_write(c, "DONE");
+	return imap_result(c, "d");
+}
+
 bool imap_wait(struct client *c, int count)
 {
 	if (imap_count(c) >= count)
 		return true;
-	imap_write(c, "d IDLE");
-	while (c->exists < count && read_line(c))
-		sscanf(c->line, "* %d EXISTS", &c->exists);
-	imap_write(c, "DONE");
-	return imap_result(c, "d") && c->exists >= count;
+	if (!imap_idle(c))
+		return false;
+	while (c->exists < count && imap_told(c))
+		;
+	return imap_done(c) && c->exists >= count;
 }
 
 static bool read_all(struct client *c, char *data, size_t len)

@@ -50,6 +50,9 @@ struct client *smtp_open(
 int smtp_send(struct client *c, const char *from, const char *to, const char *message,
     size_t len);
 
+/* Open Dovecot's LMTP socket and get to where MAIL is good. NULL when it fails. */
+struct client *lmtp_open(const char *path);
+
 /* Log in and select INBOX on an IMAP port with TLS. NULL when it fails. */
 struct client *imap_open(unsigned port, const char *user, const char *password);
 
@@ -58,6 +61,23 @@ int imap_count(struct client *c);
 
 /* Idle until INBOX has count messages. False when the connection is lost or silent. */
 bool imap_wait(struct client *c, int count);
+
+/* Run a command, given without its tag. Whether it was answered OK. */
+bool imap_command(struct client *c, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Begin to idle; returns when the server does, too. False when it does not. */
+bool imap_idle(struct client *c);
+
+/* The next line the server sends by itself, valid until the next; NULL when the
+ * connection is lost or silent for its timeout. */
+const char *imap_told(struct client *c);
+
+/* Whether the server says nothing for that long. */
+bool imap_silent(struct client *c, int ms);
+
+/* End idling. What is told on the way only counts for imap_count(). */
+bool imap_done(struct client *c);
 
 /* A whole message by its number, NUL-terminated, malloc()ed; NULL when it fails. */
 char *imap_fetch(struct client *c, int number);
