@@ -140,6 +140,115 @@ static void incoming(void **state)
 	client_close(inbox);
 }
 
+/*
+ * Spellings of one mailbox that Postfix reads, or may read, as routes to it: clear text
+ * gets to it by none of them.
+ */
+static const struct route_case {
+	const char *name;
+	const char *to; /* "NAME" stands for the mailbox's name */
+} route_cases[] = {
+	{ "plain", "NAME@relay.example" },
+	{ "in capitals", "NAME@RELAY.EXAMPLE" },
+	{ "detail", "NAME+x@relay.example" },
+	{ "quoted", "\"NAME\"@relay.example" },
+	{ "quoted detail", "\"NAME+x\"@relay.example" },
+	{ "escaped", "\"\\NAME\"@relay.example" },
+	{ "no domain", "NAME" },
+	{ "dot behind the domain", "NAME@relay.example." },
+	{ "percent", "NAME%relay.example@relay.example" },
+	{ "percent, no @", "NAME%relay.example" },
+	{ "bang", "relay.example!NAME@relay.example" },
+	{ "bang, no @", "relay.example!NAME" },
+	{ "quoted bang", "\"relay.example!NAME\"@relay.example" },
+	{ "quoted address", "\"NAME@relay.example\"@relay.example" },
+	{ "quoted address, no domain", "\"NAME@relay.example\"" },
+	{ "two @", "NAME@relay.example@relay.example" },
+	{ "source route", "@relay.example,@b.example:NAME@relay.example" },
+	{ "address literal", "NAME@[127.0.0.1]" },
+	{ "comment before", "(x)NAME@relay.example" },
+	{ "comment behind", "NAME(x)@relay.example" },
+	{ "comment in the domain", "NAME@(x)relay.example" },
+};
+
+static void routes(void **state)
+{
+	const struct route_case *c = *state;
+	const char *alice = new_account(&relay), *from = "a@remote.example";
+	const struct mail m = { from, alice, "x", c->name };
+	struct client *smtp = open_port_25(&relay), *inbox = open_inbox(&relay, alice);
+	size_t len;
+	char *text = mail_clear(&m, &len), *at, to[256];
+	char *sealed =
+	    private_sign(&relay, "remote.example", "remote.example", text, &len);
+
+	at = strstr(c->to, "NAME");
+	snprintf(to, sizeof(to), "%.*s%.*s%s", (int)(at - c->to), c->to,
+	    (int)strcspn(alice, "@"), alice, at + strlen("NAME"));
+	assert_in_range(smtp_send(smtp, from, to, sealed, len), 500, 599);
+	assert_int_equal(imap_count(inbox), 0);
+	free(text);
+	free(sealed);
+	client_close(smtp);
+	client_close(inbox);
+}
+
+/* Dovecot's LMTP has no SMTPUTF8, and needs none for a header. */
+static void header_beyond_ascii(void **state)
+{
+	const char *from = new_account(&relay), *to = new_account(&relay);
+	char named[96];
+	const struct mail out = { named, to, "\xc3\xa4", "out" };
+	const struct mail in = { "\xc3\xa4 <a@remote.example>", to, "\xe4\xff", "in" };
+	struct client *submission = open_submission(&relay, from);
+	struct client *smtp = open_port_25(&relay), *inbox = open_inbox(&relay, to);
+	size_t out_len, in_len;
+	char *text, *plain, *sealed;
+
+	snprintf(named, sizeof(named), "\xc3\xa4 <%s>", from);
+	text = mail_encrypted(&out, SMALL, &out_len);
+	plain = mail_encrypted(&in, SMALL, &in_len);
+	sealed =
+	    private_sign(&relay, "remote.example", "remote.example", plain, &in_len);
+	assert_int_equal(smtp_send(submission, from, to, text, out_len), 250);
+	assert_int_equal(smtp_send(smtp, "a@remote.example", to, sealed, in_len), 250);
+	assert_true(imap_wait(inbox, 2));
+	free(text);
+	free(plain);
+	free(sealed);
+	client_close(submission);
+	client_close(smtp);
+	client_close(inbox);
+}
+
+/* Those of others that forwarders put in front do not matter. */
+static void the_last_of_many_signatures(void **state)
+{
+	static const char foreign[] =
+	    "DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/simple; d=other.example;"
+	    " s=test; h=from; bh=AAAA; b=AAAA\r\n";
+	const char *to = new_account(&relay), *from = "a@remote.example";
+	const struct mail m = { from, to, "x", "signatures" };
+	struct client *smtp = open_port_25(&relay), *inbox = open_inbox(&relay, to);
+	size_t len, all_len;
+	char *text = mail_encrypted(&m, SMALL, &len), *all;
+	char *sealed =
+	    private_sign(&relay, "remote.example", "remote.example", text, &len);
+	FILE *out = open_memstream(&all, &all_len);
+
+	for (int i = 0; i < 8; i++)
+		fputs(foreign, out);
+	fwrite(sealed, 1, len, out);
+	fclose(out);
+	assert_int_equal(smtp_send(smtp, from, to, all, all_len), 250);
+	assert_true(imap_wait(inbox, 1));
+	free(text);
+	free(sealed);
+	free(all);
+	client_close(smtp);
+	client_close(inbox);
+}
+
 static void too_many_messages(void **state)
 {
 	const char *from = new_account(&relay), *to = new_account(&relay);
@@ -299,6 +408,9 @@ int main(void)
 	static const struct support_test tests[] = {
 		{ SUPPORT_TABLE(outgoing, outgoing_cases) },
 		{ SUPPORT_TABLE(incoming, incoming_cases) },
+		{ SUPPORT_TABLE(routes, route_cases) },
+		{ SUPPORT_TEST(header_beyond_ascii) },
+		{ SUPPORT_TEST(the_last_of_many_signatures) },
 		{ SUPPORT_TEST(too_many_messages) },
 		{ SUPPORT_TEST(nothing_tells_of_the_sender) },
 		{ SUPPORT_TEST(unknown_recipient_bounces) },
