@@ -1,12 +1,6 @@
 /*
- * What is due, what is in flight, what its outcome is on the way to the disk. SQL is
- * push_row.c's.
- *
- * Memory knows a row by an entry: ready (due, not taken), in flight, or finished (its
- * outcome is not on the disk yet). Rows without one are found by their due time, in
- * slices, when those in memory are used up: "more" says that there may be such. The
- * loop reads what is committed, and done functions come in the order of commits, so an
- * entry may be behind its row, never ahead of it.
+ * Between who adds and who sends: what is in flight, what its outcome is on the way to
+ * the disk, the clock. What is due is push_due.c's, SQL is push_row.c's.
  */
 #include "chatmaild/push_queue.h"
 
@@ -16,62 +10,21 @@
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/queue.h>
 #include <sys/stat.h>
 
 #include "chatmaild/log.h"
 #include "chatmaild/mailbox.h"
-#include "chatmaild/push_row.h"
+#include "chatmaild/push_due.h"
 #include "proto/address.h"
 
-#define BUCKETS       4096 /* of the table of entries; a power of two */
-#define READY_MAX     8192 /* entries that new messages may add; more wait on disk */
-#define SLICE_ROWS    256  /* read at once */
 #define FINISHED_MAX  8192 /* outcomes not on disk; beyond it nothing is taken */
 #define WRITE_ROWS    1024 /* outcomes of one operation */
 #define LOOKS_TURN    64   /* rows looked at in vain in one take */
+#define UNSENT_MAX    8    /* in a row; then it counts as failed */
 #define REWRITE_S     5    /* until outcomes are tried again after trouble */
 #define RELOOK_S      60   /* the same for a row that cannot be read */
 #define CLOCK_SLACK_S 2    /* two readings of the clock may differ by that */
 #define EXPIRED_LINES 10   /* logged in a minute */
-#define NEVER         INT64_MAX
-
-enum entry_state {
-	ENTRY_READY,
-	ENTRY_FLIGHT,
-	ENTRY_FINISHED,
-};
-
-struct entry {
-	struct push push; /* first: the sender's view. Texts only in flight and after */
-	LIST_ENTRY(entry) same_bucket;
-	TAILQ_ENTRY(entry) link; /* of the list of its state */
-	enum entry_state state;
-	unsigned lane;     /* when ready */
-	int64_t version;   /* as it was taken */
-	enum push_act act; /* when finished */
-	int64_t due;       /* for PUSH_RESCHEDULE */
-};
-
-LIST_HEAD(bucket, entry);
-TAILQ_HEAD(entries, entry);
-
-/* First tries and retries, taken in this order. */
-enum { FIRST, RETRY, LANES };
-
-struct lane {
-	struct entries ready;
-	bool more; /* there may be due rows without an entry */
-	sqlite3_stmt *due_rows, *next_due;
-};
-
-/* Rows from before the start, in order of arrival: they come due bit by bit. */
-struct backlog {
-	bool open;
-	int64_t after, last; /* row numbers: read so far, the end */
-	int64_t begun;       /* seconds */
-	uint64_t total, released;
-};
 
 struct push_queue {
 	struct store *store;
@@ -83,15 +36,11 @@ struct push_queue {
 	struct event *rewrite;
 	bool paused;
 
-	struct bucket bucket[BUCKETS];
-	struct lane lane[LANES];
-	struct entries flight, finished;
-	size_t nready, nfinished;
+	struct push_due *due;
+	struct push_entries flight, finished;
+	size_t nfinished;
 	uint64_t adding; /* messages on their way to the disk */
-	struct backlog backlog;
-	sqlite3_stmt *row_of, *all_rows;
-	int64_t next_due; /* of rows without an entry: the first known, or NEVER */
-
+	sqlite3_stmt *row_of;
 	struct writing *writing; /* under way, or NULL */
 	bool shedding;           /* logged already */
 	int64_t expired_minute;
@@ -137,96 +86,29 @@ static void on_kick(evutil_socket_t fd, short what, void *arg)
 /* For when nothing is ready: come back at the next due time. */
 static void arm_timer(struct push_queue *q)
 {
-	int64_t due = q->backlog.open ? q->last + 1 : q->next_due;
+	int64_t due = push_due_next(q->due, q->last);
 	struct timeval delay = { 0, 0 };
 
-	if (q->paused || !q->on_due || due == NEVER)
+	if (q->paused || !q->on_due || due == PUSH_NEVER)
 		return;
 	if (due > q->last)
 		delay.tv_sec = (time_t)(due - q->last);
 	event_add(q->timer, &delay);
 }
 
-static void note_due(struct push_queue *q, int64_t due)
-{
-	if (due < q->next_due)
-		q->next_due = due;
-}
-
 /* Rows without an entry may be due: the next take looks. */
 static void look_again(struct push_queue *q)
 {
-	q->lane[FIRST].more = q->lane[RETRY].more = true;
+	push_due_look(q->due);
 	kick(q);
 }
 
-/* --- entries --------------------------------------------------------------------- */
-
-static struct bucket *bucket_of(struct push_queue *q, int64_t row)
-{
-	return &q->bucket[(uint64_t)row & (BUCKETS - 1)];
-}
-
-static struct entry *find_entry(struct push_queue *q, int64_t row)
-{
-	struct entry *e;
-
-	LIST_FOREACH (e, bucket_of(q, row), same_bucket) {
-		if (e->push.row == row)
-			return e;
-	}
-	return NULL;
-}
-
-static void make_ready(struct push_queue *q, struct entry *e, unsigned lane)
-{
-	e->state = ENTRY_READY;
-	e->lane = lane;
-	e->push.again = false;
-	e->push.stream = NULL;
-	TAILQ_INSERT_TAIL(&q->lane[lane].ready, e, link);
-	q->nready++;
-}
-
-static void add_ready(struct push_queue *q, int64_t row, unsigned lane)
-{
-	struct entry *e = calloc(1, sizeof(*e));
-
-	if (!e)
-		abort();
-	e->push.row = row;
-	LIST_INSERT_HEAD(bucket_of(q, row), e, same_bucket);
-	make_ready(q, e, lane);
-}
-
-static void unready(struct push_queue *q, struct entry *e)
-{
-	TAILQ_REMOVE(&q->lane[e->lane].ready, e, link);
-	q->nready--;
-}
-
-static void free_texts(struct entry *e)
-{
-	free(e->push.address);
-	free(e->push.token);
-	e->push.address = e->push.token = NULL;
-}
-
-/* It is in no list of its state any more. The row stays as it is. */
-static void forget(struct entry *e)
-{
-	LIST_REMOVE(e, same_bucket);
-	free_texts(e);
-	free(e);
-}
-
 /* Not with the sender any more, but due: at once, as the first or another try. */
-static void ready_again(struct push_queue *q, struct entry *e)
+static void ready_again(struct push_queue *q, struct push_entry *e)
 {
-	unsigned lane = e->push.again || e->push.tries == 0 ? FIRST : RETRY;
+	bool first = e->push.again || e->push.tries == 0;
 
-	free_texts(e);
-	make_ready(q, e, lane);
+	push_due_return(q->due, e, first ? PUSH_FIRST : PUSH_RETRY);
 	kick(q);
 }
 
@@ -239,9 +121,9 @@ static void ready_again(struct push_queue *q, struct entry *e)
 struct writing {
 	struct store_op op;
 	struct push_queue *queue;
+	struct push_entries entries;
 	size_t n;
-	struct entry *entry[WRITE_ROWS];
-	struct push_outcome outcome[WRITE_ROWS];
+	struct push_outcome outcome[]; /* of the entries, in their order */
 };
 
 static void write_finished(struct push_queue *q);
@@ -254,18 +136,34 @@ static int writing_run(struct store_op *op, sqlite3 *db)
 }
 
 static void end_entry(
-    struct push_queue *q, struct entry *e, const struct push_outcome *o)
+    struct push_queue *q, struct push_entry *e, const struct push_outcome *o)
 {
+	bool deleted = o->act != PUSH_RESCHEDULE && o->applied;
+
 	q->nfinished--;
-	if (o->act != PUSH_RESCHEDULE && o->applied)
+	if (deleted)
 		q->counters.queued--;
-	if (e->push.again && !(o->act != PUSH_RESCHEDULE && o->applied)) {
+	if (e->push.again && !deleted) {
 		ready_again(q, e);
 		return;
 	}
 	if (o->act == PUSH_RESCHEDULE && o->applied)
-		note_due(q, o->due);
-	forget(e);
+		push_due_note(q->due, o->due);
+	push_due_forget(e);
+}
+
+static void end_entries(struct push_queue *q, struct writing *w)
+{
+	struct push_entry *e;
+
+	for (size_t i = 0; (e = TAILQ_FIRST(&w->entries)); i++) {
+		TAILQ_REMOVE(&w->entries, e, link);
+		end_entry(q, e, &w->outcome[i]);
+	}
+	if (push_due_any(q->due))
+		kick(q); /* the sender may have been held up by FINISHED_MAX */
+	arm_timer(q);
+	write_finished(q);
 }
 
 static void writing_done(struct store_op *op, int result)
@@ -275,48 +173,49 @@ static void writing_done(struct store_op *op, int result)
 	struct push_queue *q = w->queue;
 
 	q->writing = NULL;
-	for (size_t i = w->n; i-- > 0;) {
-		if (result == SQLITE_OK)
-			end_entry(q, w->entry[i], &w->outcome[i]);
-		else
-			TAILQ_INSERT_HEAD(&q->finished, w->entry[i], link);
+	if (result == SQLITE_OK) {
+		end_entries(q, w);
+	} else {
+		TAILQ_CONCAT(&w->entries, &q->finished, link);
+		TAILQ_CONCAT(&q->finished, &w->entries, link);
+		event_add(q->rewrite, &rewrite);
 	}
 	free(w);
-	if (result != SQLITE_OK) {
-		event_add(q->rewrite, &rewrite);
-		return;
-	}
-	if (q->nready > 0 || q->lane[FIRST].more || q->lane[RETRY].more)
-		kick(q); /* the sender may have been held up by FINISHED_MAX */
-	arm_timer(q);
-	write_finished(q);
+}
+
+static struct push_outcome outcome_of(const struct push_entry *e)
+{
+	return (struct push_outcome){
+		.act = e->act,
+		.of = { e->push.row, e->version },
+		.address = span_of(e->push.address),
+		.token = span_of(e->push.token),
+		.start = e->push.start,
+		.due = e->due,
+		.tries = e->push.tries,
+	};
 }
 
 /* While one batch is being written the next one gathers. */
 static void write_finished(struct push_queue *q)
 {
+	size_t n = q->nfinished < WRITE_ROWS ? q->nfinished : WRITE_ROWS;
 	struct writing *w;
-	struct entry *e;
 
-	if (q->writing || TAILQ_EMPTY(&q->finished))
+	if (q->writing || n == 0)
 		return;
-	w = malloc(sizeof(*w));
+	w = malloc(sizeof(*w) + n * sizeof(w->outcome[0]));
 	if (!w)
 		abort();
 	w->op = (struct store_op){ .run = writing_run, .done = writing_done };
 	w->queue = q;
-	for (w->n = 0; w->n < WRITE_ROWS && (e = TAILQ_FIRST(&q->finished)); w->n++) {
+	TAILQ_INIT(&w->entries);
+	for (w->n = 0; w->n < n; w->n++) {
+		struct push_entry *e = TAILQ_FIRST(&q->finished);
+
 		TAILQ_REMOVE(&q->finished, e, link);
-		w->entry[w->n] = e;
-		w->outcome[w->n] = (struct push_outcome){
-			.act = e->act,
-			.of = { e->push.row, e->version },
-			.address = span_of(e->push.address),
-			.token = span_of(e->push.token),
-			.start = e->push.start,
-			.due = e->due,
-			.tries = e->push.tries,
-		};
+		TAILQ_INSERT_TAIL(&w->entries, e, link);
+		w->outcome[w->n] = outcome_of(e);
 	}
 	q->writing = w;
 	store_submit(q->store, &w->op);
@@ -328,9 +227,9 @@ static void on_rewrite(evutil_socket_t fd, short what, void *arg)
 }
 
 /* It is in no list now. */
-static void finish_entry(struct push_queue *q, struct entry *e, enum push_act act)
+static void finish_entry(struct push_queue *q, struct push_entry *e, enum push_act act)
 {
-	e->state = ENTRY_FINISHED;
+	e->state = PUSH_ENTRY_FINISHED;
 	e->act = act;
 	TAILQ_INSERT_TAIL(&q->finished, e, link);
 	q->nfinished++;
@@ -356,7 +255,7 @@ static void log_expired(struct push_queue *q, const char *token)
 					      : "");
 }
 
-static void expire(struct push_queue *q, struct entry *e)
+static void expire(struct push_queue *q, struct push_entry *e)
 {
 	q->counters.expired++;
 	log_expired(q, e->push.token);
@@ -377,7 +276,7 @@ static int64_t backoff(unsigned tries)
 	return delay + random % (delay / 8 + 1);
 }
 
-static void reschedule(struct push_queue *q, struct entry *e, int64_t now)
+static void reschedule(struct push_queue *q, struct push_entry *e, int64_t now)
 {
 	e->push.tries++;
 	e->due = now + backoff(e->push.tries);
@@ -390,10 +289,10 @@ static void reschedule(struct push_queue *q, struct entry *e, int64_t now)
 void push_queue_finish(
     struct push_queue *q, struct push *push, enum push_result result, int64_t now)
 {
-	struct entry *e = (struct entry *)push;
+	struct push_entry *e = (struct push_entry *)push;
 	struct push_counters *n = &q->counters;
 
-	assert(e->state == ENTRY_FLIGHT);
+	assert(e->state == PUSH_ENTRY_FLIGHT);
 	TAILQ_REMOVE(&q->flight, e, link);
 	n->in_flight--;
 	now = steady(q, now);
@@ -410,8 +309,11 @@ void push_queue_finish(
 		break;
 	case PUSH_UNSENT:
 		n->unsent++;
-		ready_again(q, e);
-		return;
+		if (++e->unsent < UNSENT_MAX) {
+			ready_again(q, e);
+			return;
+		}
+		break;
 	}
 	/* Its row is a newer message's already: due, with no try counted. */
 	if (push->again)
@@ -424,105 +326,6 @@ void push_queue_finish(
 
 /* --- what is due ----------------------------------------------------------------- */
 
-/* Some more of the rows that are due by now; those with an entry are passed over. */
-static void read_due(struct push_queue *q, unsigned lane, int64_t now)
-{
-	sqlite3_stmt *stmt = q->lane[lane].due_rows;
-	size_t fresh = 0;
-	int rc = SQLITE_ROW;
-
-	sqlite3_bind_int64(stmt, 1, now);
-	while (fresh < SLICE_ROWS && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		int64_t row = sqlite3_column_int64(stmt, 0);
-
-		if (!find_entry(q, row)) {
-			add_ready(q, row, lane);
-			fresh++;
-		}
-	}
-	sqlite3_reset(stmt);
-	store_check(q->store, rc);
-	q->lane[lane].more = rc == SQLITE_ROW;
-}
-
-/* All that is due by now has an entry: when does it go on? */
-static void read_next_due(struct push_queue *q, unsigned lane, int64_t now)
-{
-	sqlite3_stmt *stmt = q->lane[lane].next_due;
-	int rc;
-
-	sqlite3_bind_int64(stmt, 1, now);
-	rc = sqlite3_step(stmt);
-	if (rc == SQLITE_ROW)
-		note_due(q, sqlite3_column_int64(stmt, 0));
-	sqlite3_reset(stmt);
-	store_check(q->store, rc);
-}
-
-/* How many rows from before the start may be released by now, in all. */
-static uint64_t backlog_limit(struct backlog *b, int64_t now)
-{
-	uint64_t elapsed;
-
-	if (b->begun == NEVER)
-		b->begun = now;
-	elapsed = (uint64_t)(now - b->begun) + 1;
-	if (elapsed >= PUSH_SPREAD_SECONDS)
-		return UINT64_MAX;
-	return (b->total * elapsed + PUSH_SPREAD_SECONDS - 1) / PUSH_SPREAD_SECONDS;
-}
-
-static void read_backlog(struct push_queue *q, int64_t now)
-{
-	struct backlog *b = &q->backlog;
-	uint64_t room = backlog_limit(b, now) - b->released, rows = 0;
-	int rc = SQLITE_ROW;
-
-	if (room > SLICE_ROWS)
-		room = SLICE_ROWS;
-	sqlite3_bind_int64(q->all_rows, 1, b->after);
-	sqlite3_bind_int64(q->all_rows, 2, b->last);
-	while (rows < room && (rc = sqlite3_step(q->all_rows)) == SQLITE_ROW) {
-		b->after = sqlite3_column_int64(q->all_rows, 0);
-		if (!find_entry(q, b->after))
-			add_ready(q, b->after,
-			    sqlite3_column_int64(q->all_rows, 1) ? RETRY : FIRST);
-		rows++;
-	}
-	sqlite3_reset(q->all_rows);
-	store_check(q->store, rc);
-	b->released += rows;
-	if (rc == SQLITE_ROW)
-		return;
-	b->open = false;
-	look_again(q); /* for what came meanwhile and found no room in memory */
-}
-
-/* The lane is empty: get more entries for it if there are some. */
-static void refill(struct push_queue *q, unsigned lane, int64_t now)
-{
-	if (q->backlog.open && q->nready < SLICE_ROWS)
-		read_backlog(q, now);
-	if (!q->backlog.open && q->lane[lane].more) {
-		read_due(q, lane, now);
-		if (!q->lane[lane].more)
-			read_next_due(q, lane, now);
-	}
-}
-
-static struct entry *next_ready(struct push_queue *q, int64_t now)
-{
-	for (unsigned lane = 0; lane < LANES; lane++) {
-		struct entries *ready = &q->lane[lane].ready;
-
-		if (TAILQ_EMPTY(ready))
-			refill(q, lane, now);
-		if (!TAILQ_EMPTY(ready))
-			return TAILQ_FIRST(ready);
-	}
-	return NULL;
-}
-
 static char *column_copy(sqlite3_stmt *stmt, int column)
 {
 	const char *text = (const char *)sqlite3_column_text(stmt, column);
@@ -534,7 +337,7 @@ static char *column_copy(sqlite3_stmt *stmt, int column)
 }
 
 /* False if the row is gone, or cannot be read for now. */
-static bool read_row(struct push_queue *q, struct entry *e, int64_t now)
+static bool read_row(struct push_queue *q, struct push_entry *e, int64_t now)
 {
 	int rc;
 
@@ -547,7 +350,7 @@ static bool read_row(struct push_queue *q, struct entry *e, int64_t now)
 		e->push.tries = (unsigned)sqlite3_column_int(q->row_of, 3);
 		e->version = sqlite3_column_int64(q->row_of, 4);
 	} else if (rc != SQLITE_DONE) {
-		note_due(q, now + RELOOK_S);
+		push_due_note(q->due, now + RELOOK_S);
 	}
 	sqlite3_reset(q->row_of);
 	store_check(q->store, rc);
@@ -571,11 +374,10 @@ static bool account_is_gone(const struct push_queue *q, const char *address)
 }
 
 /* Give it to the sender, or end it. */
-static bool enter_flight(struct push_queue *q, struct entry *e, int64_t now)
+static bool enter_flight(struct push_queue *q, struct push_entry *e, int64_t now)
 {
-	unready(q, e);
 	if (!read_row(q, e, now)) {
-		forget(e);
+		push_due_forget(e);
 		return false;
 	}
 	if (now > e->push.start + PUSH_DEADLINE_SECONDS) {
@@ -587,7 +389,7 @@ static bool enter_flight(struct push_queue *q, struct entry *e, int64_t now)
 		finish_entry(q, e, PUSH_DELETE);
 		return false;
 	}
-	e->state = ENTRY_FLIGHT;
+	e->state = PUSH_ENTRY_FLIGHT;
 	TAILQ_INSERT_TAIL(&q->flight, e, link);
 	q->counters.in_flight++;
 	return true;
@@ -598,12 +400,8 @@ struct push *push_queue_take(struct push_queue *q, int64_t now)
 	now = steady(q, now);
 	if (q->paused || q->nfinished >= FINISHED_MAX)
 		return NULL;
-	if (now >= q->next_due) {
-		q->next_due = NEVER;
-		q->lane[FIRST].more = q->lane[RETRY].more = true;
-	}
 	for (unsigned looks = 0; looks < LOOKS_TURN; looks++) {
-		struct entry *e = next_ready(q, now);
+		struct push_entry *e = push_due_take(q->due, now);
 
 		if (!e) {
 			arm_timer(q);
@@ -641,19 +439,14 @@ static int message_run(struct store_op *op, sqlite3 *db)
 
 static void row_added(struct push_queue *q, const struct push_version *of)
 {
-	struct entry *e = find_entry(q, of->row);
+	struct push_entry *e = push_due_find(q->due, of->row);
 
-	if (!e && !q->lane[FIRST].more && q->nready < READY_MAX) {
-		add_ready(q, of->row, FIRST);
-	} else if (!e) {
-		q->lane[FIRST].more = true;
-	} else if (e->state != ENTRY_READY) {
-		if (e->version < of->version)
-			e->push.again = true;
-	} else if (e->lane == RETRY) {
-		unready(q, e);
-		make_ready(q, e, FIRST);
-	}
+	if (!e)
+		push_due_add(q->due, of->row);
+	else if (e->state == PUSH_ENTRY_READY)
+		push_due_promote(q->due, e);
+	else if (e->version < of->version)
+		e->push.again = true;
 }
 
 static void note_shedding(struct push_queue *q, bool shedding)
@@ -723,7 +516,7 @@ void push_queue_found(struct push_queue *q, uint64_t rows)
 
 void push_queue_serve(struct push_queue *q, void (*on_due)(void *arg), void *arg)
 {
-	struct entry *e;
+	struct push_entry *e;
 
 	q->on_due = on_due;
 	q->arg = arg;
@@ -732,7 +525,7 @@ void push_queue_serve(struct push_queue *q, void (*on_due)(void *arg), void *arg
 		q->counters.in_flight--;
 		ready_again(q, e);
 	}
-	if (q->backlog.open || q->nready > 0)
+	if (push_due_any(q->due))
 		kick(q);
 }
 
@@ -747,42 +540,6 @@ void push_queue_resume(struct push_queue *q)
 {
 	q->paused = false;
 	look_again(q);
-}
-
-static bool prepare(struct push_queue *q)
-{
-	q->row_of = store_prepare(q->store, PUSH_ROW_OF);
-	q->all_rows = store_prepare(q->store, PUSH_ROWS_ALL);
-	q->lane[FIRST].due_rows = store_prepare(q->store, PUSH_ROWS_FIRST);
-	q->lane[FIRST].next_due = store_prepare(q->store, PUSH_NEXT_FIRST);
-	q->lane[RETRY].due_rows = store_prepare(q->store, PUSH_ROWS_RETRY);
-	q->lane[RETRY].next_due = store_prepare(q->store, PUSH_NEXT_RETRY);
-	return q->row_of && q->all_rows && q->lane[FIRST].due_rows &&
-	       q->lane[FIRST].next_due && q->lane[RETRY].due_rows &&
-	       q->lane[RETRY].next_due;
-}
-
-/* What is there from before. */
-static bool find_backlog(struct push_queue *q)
-{
-	sqlite3_stmt *stmt = store_prepare(q->store, PUSH_ROWS_EXTENT);
-	int rc = stmt ? sqlite3_step(stmt) : SQLITE_ERROR;
-
-	if (rc == SQLITE_ROW) {
-		q->counters.queued = (uint64_t)sqlite3_column_int64(stmt, 0);
-		q->backlog = (struct backlog){
-			.open = q->counters.queued > 0,
-			.last = sqlite3_column_int64(stmt, 1),
-			.begun = NEVER,
-			.total = q->counters.queued,
-		};
-	}
-	sqlite3_finalize(stmt);
-	store_check(q->store, rc);
-	if (q->backlog.open)
-		log_info("push: %llu notifications wait from before",
-		    (unsigned long long)q->counters.queued);
-	return rc == SQLITE_ROW;
 }
 
 static struct event *new_timer(
@@ -804,37 +561,33 @@ struct push_queue *push_queue_create(
 		abort();
 	q->store = s;
 	q->last = INT64_MIN;
-	q->next_due = NEVER;
 	q->expired_minute = INT64_MIN;
 	TAILQ_INIT(&q->flight);
 	TAILQ_INIT(&q->finished);
-	for (unsigned lane = 0; lane < LANES; lane++)
-		TAILQ_INIT(&q->lane[lane].ready);
-	for (unsigned i = 0; i < BUCKETS; i++)
-		LIST_INIT(&q->bucket[i]);
 	q->kick = new_timer(base, on_kick, q);
 	q->timer = new_timer(base, on_kick, q);
 	q->rewrite = new_timer(base, on_rewrite, q);
 	q->mailboxes_dir = strdup(mailboxes_dir);
 	if (!q->mailboxes_dir)
 		abort();
-	if (prepare(q) && find_backlog(q))
-		return q;
-	log_error("push: the waiting notifications cannot be read");
-	push_queue_destroy(q);
-	return NULL;
+	q->row_of = store_prepare(s, PUSH_ROW_OF);
+	q->due = push_due_create(s, &q->counters.queued);
+	if (!q->row_of || !q->due) {
+		log_error("push: the waiting notifications cannot be read");
+		push_queue_destroy(q);
+		return NULL;
+	}
+	if (q->counters.queued > 0)
+		log_info("push: %llu notifications wait from before",
+		    (unsigned long long)q->counters.queued);
+	return q;
 }
 
 void push_queue_destroy(struct push_queue *q)
 {
 	if (!q)
 		return;
-	for (unsigned i = 0; i < BUCKETS; i++) {
-		struct entry *e;
-
-		while ((e = LIST_FIRST(&q->bucket[i])))
-			forget(e);
-	}
+	push_due_destroy(q->due);
 	event_free(q->kick);
 	event_free(q->timer);
 	event_free(q->rewrite);

@@ -87,7 +87,7 @@ enum push_result {
 	PUSH_TOKEN_DEAD, /* 410: the token goes too */
 	PUSH_FAILED,     /* any other answer: a try is counted, back-off */
 	PUSH_UNSENT,     /* the connection went before the request was out: due again at
-			  * once, no try counted */
+			  * once, no try counted; too often in a row, it is PUSH_FAILED */
 };
 void push_queue_finish(
     struct push_queue *q, struct push *push, enum push_result result, int64_t now);

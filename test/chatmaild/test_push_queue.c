@@ -327,6 +327,26 @@ static void unsent(void **state)
 	deinit(&f);
 }
 
+/* Refused at once again and again: not a busy loop. */
+static void unsent_for_ever(void **state)
+{
+	unsigned times = 0;
+	struct push *p;
+	struct fixture f;
+
+	init(&f);
+	add_tokens(&f, USER, "one");
+	message(&f, USER);
+	while ((p = take(&f))) {
+		finish(&f, p, PUSH_UNSENT);
+		assert_true(++times < 100);
+	}
+	expect_rows(&f, "one:1");
+	f.now += 9;
+	take_token(&f, "one");
+	deinit(&f);
+}
+
 /* --- retries --------------------------------------------------------------------- */
 
 /* Its log, for the length of a test. */
@@ -841,6 +861,7 @@ int main(void)
 		{ SUPPORT_TEST(stale_tokens_are_left_out) },
 		{ SUPPORT_TEST(several_devices) },
 		{ SUPPORT_TEST(unsent) },
+		{ SUPPORT_TEST(unsent_for_ever) },
 		{ SUPPORT_TEST(until_the_deadline) },
 		{ SUPPORT_TEST(found_too_late) },
 		{ SUPPORT_TEST(tries_survive_a_restart) },
