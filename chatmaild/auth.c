@@ -169,35 +169,37 @@ static bool user_chars(struct span user)
 	return true;
 }
 
-static void lookup_user(struct dict_conn *c, struct span address, struct user *user,
-    enum users_answer *answer)
+static bool is_ours(const struct daemon *d, struct span address)
 {
-	const struct daemon *d = auth_of(c)->server.daemon;
-
-	*answer = USERS_REFUSED;
-	if (user_chars(address) && address_in_domain(address, d->config->mail_domain))
-		*answer = users_find(d->users, address, user);
+	return user_chars(address) && address_is_path(address) &&
+	       address_in_domain(address, d->config->mail_domain);
 }
 
 static void passdb(struct dict_conn *c, struct span password, struct span address)
 {
-	enum users_answer answer;
+	const struct daemon *d = auth_of(c)->server.daemon;
+	enum users_answer answer = USERS_ABSENT;
 	struct user user;
 
-	lookup_user(c, address, &user, &answer);
-	if (answer == USERS_ABSENT && address_is_path(address))
-		users_make(auth_of(c)->server.daemon->users, address, password, on_made,
-		    dict_conn_defer(c));
+	if (!is_ours(d, address))
+		answer = USERS_REFUSED;
+	else if (!users_is_unseen(d->users, address))
+		answer = users_find(d->users, address, &user);
+
+	if (answer == USERS_ABSENT)
+		users_make(d->users, address, password, on_made, dict_conn_defer(c));
 	else
 		reply_answer(c, answer, &user);
 }
 
 static void userdb(struct dict_conn *c, struct span address)
 {
-	enum users_answer answer;
+	const struct daemon *d = auth_of(c)->server.daemon;
+	enum users_answer answer = USERS_REFUSED;
 	struct user user;
 
-	lookup_user(c, address, &user, &answer);
+	if (is_ours(d, address))
+		answer = users_find(d->users, address, &user);
 	reply_answer(c, answer, &user);
 }
 

@@ -20,9 +20,11 @@
 #include "chatmaild/users.h"
 #include "chatmaild/worker.h"
 
-/* Hashing takes milliseconds of CPU: on all cores, but never before the loop. */
-#define WORKERS_MAX 16
-#define WORKER_NICE 10
+/* Hashing takes milliseconds of CPU: on all cores, but never before anything else. */
+#define HASHERS_MAX 16
+
+/* These wait for the disk, which is faster with some at once. */
+#define WORKERS 4
 
 /* After SIGTERM: how long mail in flight may take, how often we look whether it is
  * done. */
@@ -65,14 +67,14 @@ static void raise_descriptor_limit(void)
 		log_debug("RLIMIT_NOFILE stays as it is");
 }
 
-static unsigned worker_threads(void)
+static unsigned hasher_threads(void)
 {
 	cpu_set_t cpus;
 	int n = 1;
 
 	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
 		n = CPU_COUNT(&cpus);
-	return n < 1 ? 1 : n > WORKERS_MAX ? WORKERS_MAX : (unsigned)n;
+	return n < 1 ? 1 : n > HASHERS_MAX ? HASHERS_MAX : (unsigned)n;
 }
 
 /*
@@ -98,10 +100,10 @@ static struct event_base *new_base(void)
 
 struct daemon *daemon_create(struct config *config)
 {
-	const struct workers_options options = {
-		.threads = worker_threads(),
-		.nice = WORKER_NICE,
+	const struct workers_options hashers = {
+		.threads = hasher_threads(), .idle = true, .name = "hasher"
 	};
+	const struct workers_options workers = { .threads = WORKERS };
 	struct daemon *d = calloc(1, sizeof(*d));
 	bool fresh = false;
 
@@ -116,8 +118,9 @@ struct daemon *daemon_create(struct config *config)
 	d->store = store_open(d->base, config->state_dir, &fresh);
 	if (!d->store)
 		goto fail;
-	d->workers = workers_create(d->base, &options);
-	if (!d->workers)
+	d->hashers = workers_create(d->base, &hashers);
+	d->workers = workers_create(d->base, &workers);
+	if (!d->hashers || !d->workers)
 		goto fail;
 	d->users = users_create(d, fresh);
 	if (!d->users)
@@ -144,6 +147,7 @@ void daemon_destroy(struct daemon *d)
 	/* What is under way on workers and in the store comes back to users and pushes.
 	 */
 	users_stop(d->users);
+	workers_destroy(d->hashers); /* hands on to workers, these to the store */
 	workers_destroy(d->workers);
 	d->workers = NULL;
 	store_close(d->store);

@@ -19,7 +19,8 @@ struct daemon {
 	struct event_base *base;
 	const struct config *config; /* replaced by SIGHUP; never keep a pointer into it
 				      * across a return to the loop */
-	struct workers *workers;     /* for what blocks: hashing, fsync, walks */
+	struct workers *hashers;     /* for password hashes, which can wait */
+	struct workers *workers;     /* for what blocks on the disk: files, walks */
 	struct store *store;         /* SQLite */
 	struct users *users;
 	struct push_queue *pushes; /* notifications that wait */

@@ -83,7 +83,7 @@ static void write_process(
 		.start_time = (uint64_t)d->started,
 		.resident = resident_bytes(),
 		.open_fds = open_fds(),
-		.worker_queue = workers_queued(d->workers),
+		.worker_queue = workers_queued(d->hashers) + workers_queued(d->workers),
 	};
 	const struct metric_source source = { process_metrics, NROWS(process_metrics),
 		&gauges, NULL };

@@ -184,6 +184,12 @@ enum users_answer users_find(struct users *u, struct span address, struct user *
 	return state == MAILBOX_ABSENT ? USERS_ABSENT : USERS_BLOCKED;
 }
 
+bool users_is_unseen(const struct users *u, struct span address)
+{
+	return u->warmed && user_cache_has_room(u->cache) &&
+	       !user_cache_get(u->cache, address);
+}
+
 enum users_answer users_login(struct users *u, struct span address, int64_t seconds)
 {
 	const char *dir = u->daemon->config->mailboxes_dir;
@@ -251,6 +257,7 @@ static void on_warm(evutil_socket_t fd, short what, void *arg)
 	}
 	event_free(u->warm);
 	u->warm = NULL;
+	u->warmed = user_cache_has_room(u->cache);
 	log_info("users: %zu accounts in memory", user_cache_count(u->cache));
 }
 

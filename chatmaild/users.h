@@ -39,15 +39,15 @@ struct users_counters {
 };
 
 /*
- * Needs d->base, config, workers and store. fresh: rebuild the users table from the
+ * Needs d->base, config, hashers, workers and store. fresh: rebuild the users table from the
  * directories, in the background; else the cache is warmed from it, bit by bit.
  */
 struct users *users_create(struct daemon *d, bool fresh);
 
 /*
  * Creations under way belong to workers and store, whose done functions come back here.
- * So the order at the end is: users_stop, workers_destroy (and d->workers = NULL),
- * store_close (and d->store = NULL), users_destroy.
+ * So the order at the end is: users_stop, workers_destroy of d->hashers, then of
+ * d->workers (and d->workers = NULL), store_close (and d->store = NULL), users_destroy.
  */
 void users_stop(struct users *u); /* starts nothing new in the background */
 void users_destroy(struct users *u);
@@ -58,9 +58,16 @@ void users_reload(struct users *u); /* d->config is new */
 enum users_answer users_find(struct users *u, struct span address, struct user *user);
 
 /*
- * Make an account that users_find() said is absent. done is called on the loop, maybe
- * before this returns, maybe much later: USERS_FOUND with the account (its file and row
- * durable), or why not. Calls for one address while its creation runs share it: the
+ * True if all accounts are in memory and this one is not: it is new, most likely. To ask
+ * users_find() for a name that is not there may take long, as the kernel lets it wait
+ * while others are made in the same directory; users_make() looks without the loop.
+ */
+bool users_is_unseen(const struct users *u, struct span address);
+
+/*
+ * Make an account, or find it if it is there after all; address is address_is_path().
+ * done is called on the loop, maybe before this returns, maybe much later: USERS_FOUND
+ * with the account (its file and row durable), or why not. Calls for one address while its creation runs share it: the
  * first one's password counts, all get the same hash.
  */
 typedef void users_done(void *arg, enum users_answer answer, const struct user *user);

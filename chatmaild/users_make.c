@@ -1,6 +1,6 @@
 /*
- * Make an account: admission, then hash and files on a worker, then the row, then the
- * replies. One creation per address, whatever arrives at once.
+ * Make an account: a look whether it is there, admission, hash, files, row, replies. One
+ * creation per address, whatever arrives at once.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -17,9 +17,9 @@ struct waiter {
 };
 
 /*
- * One account being made. It passes through a worker (hash, files), the store's writer
- * (row) and, if the row fails, a worker again (undo); each step owns it meanwhile. The
- * waiters are the loop's.
+ * One account being made. It passes through a worker (look), a hasher, a worker again
+ * (files), the store's writer (row) and, if the row fails, once more a worker (undo);
+ * each step owns it meanwhile. The waiters are the loop's.
  */
 struct creation {
 	struct creation *next, **link; /* in users->creations */
@@ -28,10 +28,12 @@ struct creation {
 
 	struct job job;
 	struct store_op op;
-	int error; /* errno of the files, 0 if made */
+	bool looking; /* the account may exist */
+	enum mailbox_state state;
 	bool hashed;
+	int error; /* errno of the files, 0 if made */
 	size_t password_len;
-	char password[PASSWORD_MAX];
+	char password[PASSWORD_MAX + 1]; /* cut there, which is too long all the same */
 	char *dir;
 	struct user_row row;
 };
@@ -47,7 +49,9 @@ static struct creation *creation_of(const struct users *u, struct span address)
 
 bool users_is_making(const struct users *u, struct span address)
 {
-	return creation_of(u, address) != NULL;
+	const struct creation *c = creation_of(u, address);
+
+	return c && !c->looking;
 }
 
 static void creation_wait(struct creation *c, users_done *done, void *arg)
@@ -83,6 +87,7 @@ static void creation_end(struct creation *c, enum users_answer answer)
 		free(w);
 	}
 	free(c->dir);
+	explicit_bzero(c->password, sizeof(c->password));
 	free(c);
 }
 
@@ -137,20 +142,8 @@ static void row_done(struct store_op *op, int result)
 	}
 }
 
-static void make_run(struct job *job)
-{
-	struct creation *c = creation_of_job(job);
-
-	c->hashed = password_hash(span_make(c->password, c->password_len), c->row.hash,
-			sizeof(c->row.hash)) == 0;
-	explicit_bzero(c->password, sizeof(c->password));
-	if (c->hashed &&
-	    mailbox_make(c->dir, c->row.address, c->row.hash, &c->row.stamp) < 0)
-		c->error = errno;
-}
-
-/* A password file came from elsewhere meanwhile: it decides, not our hash. */
-static void creation_lost(struct creation *c)
+/* There is a password file: it decides. */
+static void creation_found(struct creation *c)
 {
 	struct cached_user *e = NULL;
 	enum mailbox_state state = users_read(c->users, c->row.address, &e);
@@ -164,16 +157,21 @@ static void creation_lost(struct creation *c)
 	creation_end(c, USERS_FOUND);
 }
 
-static void make_done(struct job *job)
+static void files_run(struct job *job)
+{
+	struct creation *c = creation_of_job(job);
+
+	if (mailbox_make(c->dir, c->row.address, c->row.hash, &c->row.stamp) < 0)
+		c->error = errno;
+}
+
+static void files_done(struct job *job)
 {
 	struct creation *c = creation_of_job(job);
 	struct users *u = c->users;
 
-	if (!c->hashed) {
-		log_warning("users: cannot hash a password");
-		creation_end(c, USERS_TROUBLE);
-	} else if (c->error == EEXIST) {
-		creation_lost(c);
+	if (c->error == EEXIST) {
+		creation_found(c);
 	} else if (c->error) {
 		users_log_trouble(u, "cannot make an account's files", c->error);
 		creation_end(c, USERS_TROUBLE);
@@ -184,33 +182,27 @@ static void make_done(struct job *job)
 	}
 }
 
-static struct creation *creation_start(
-    struct users *u, struct span address, struct span password)
+static void hash_run(struct job *job)
 {
-	struct creation *c = calloc(1, sizeof(*c));
+	struct creation *c = creation_of_job(job);
 
-	if (!c)
-		abort();
-	c->users = u;
-	c->last_waiter = &c->waiters;
-	users_copy_address(c->row.address, address);
-	memcpy(c->password, password.data, password.len);
-	c->password_len = password.len;
-	c->dir = strdup(u->daemon->config->mailboxes_dir);
-	if (!c->dir)
-		abort();
-	c->row.created_day = users_clock_ns(CLOCK_REALTIME) / 1000000000 / MAILBOX_DAY;
-	c->row.last_login_day = USER_DAY_UNKNOWN;
-	c->job.run = make_run;
-	c->job.done = make_done;
+	c->hashed = password_hash(span_make(c->password, c->password_len), c->row.hash,
+			sizeof(c->row.hash)) == 0;
+	explicit_bzero(c->password, sizeof(c->password));
+}
 
-	c->next = u->creations;
-	c->link = &u->creations;
-	if (c->next)
-		c->next->link = &c->next;
-	u->creations = c;
-	u->counters.creating++;
-	return c;
+static void hash_done(struct job *job)
+{
+	struct creation *c = creation_of_job(job);
+
+	if (!c->hashed) {
+		log_warning("users: cannot hash a password");
+		creation_end(c, USERS_TROUBLE);
+		return;
+	}
+	c->job.run = files_run;
+	c->job.done = files_done;
+	workers_submit(c->users->daemon->workers, &c->job);
 }
 
 static enum admission admit(struct users *u, struct span address, struct span password)
@@ -231,6 +223,68 @@ static enum admission admit(struct users *u, struct span address, struct span pa
 	return answer;
 }
 
+static void look_run(struct job *job)
+{
+	struct creation *c = creation_of_job(job);
+	struct mailbox_stamp stamp;
+
+	c->state = mailbox_stat(c->dir, c->row.address, &stamp);
+}
+
+/* What exists is found whatever the policy says; what does not has to please it. */
+static void look_done(struct job *job)
+{
+	struct creation *c = creation_of_job(job);
+	struct users *u = c->users;
+
+	if (c->state != MAILBOX_ABSENT) {
+		creation_found(c);
+	} else if (u->stopping) {
+		creation_end(c, USERS_TROUBLE);
+	} else if (admit(u, span_of(c->row.address),
+		       span_make(c->password, c->password_len)) != ADMISSION_OK) {
+		creation_end(c, USERS_REFUSED);
+	} else {
+		c->looking = false;
+		c->job.run = hash_run;
+		c->job.done = hash_done;
+		workers_submit(u->daemon->hashers, &c->job);
+	}
+}
+
+static struct creation *creation_start(
+    struct users *u, struct span address, struct span password)
+{
+	struct creation *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		abort();
+	c->users = u;
+	c->last_waiter = &c->waiters;
+	users_copy_address(c->row.address, address);
+	c->password_len = password.len;
+	if (c->password_len > sizeof(c->password))
+		c->password_len = sizeof(c->password);
+	if (c->password_len)
+		memcpy(c->password, password.data, c->password_len);
+	c->dir = strdup(u->daemon->config->mailboxes_dir);
+	if (!c->dir)
+		abort();
+	c->row.created_day = users_clock_ns(CLOCK_REALTIME) / 1000000000 / MAILBOX_DAY;
+	c->row.last_login_day = USER_DAY_UNKNOWN;
+	c->looking = true;
+	c->job.run = look_run;
+	c->job.done = look_done;
+
+	c->next = u->creations;
+	c->link = &u->creations;
+	if (c->next)
+		c->next->link = &c->next;
+	u->creations = c;
+	u->counters.creating++;
+	return c;
+}
+
 void users_make(struct users *u, struct span address, struct span password,
     users_done *done, void *arg)
 {
@@ -238,10 +292,6 @@ void users_make(struct users *u, struct span address, struct span password,
 
 	if (c) {
 		creation_wait(c, done, arg);
-		return;
-	}
-	if (admit(u, address, password) != ADMISSION_OK) {
-		done(arg, USERS_REFUSED, NULL);
 		return;
 	}
 	if (u->stopping) {

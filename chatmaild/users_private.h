@@ -16,7 +16,8 @@ struct users {
 	struct admission_control admission;
 	struct creation *creations; /* under way */
 	struct takeover *takeover;  /* NULL unless rebuilding */
-	struct event *warm;         /* NULL once everything is in the cache */
+	struct event *warm;         /* filling the cache, else NULL */
+	bool warmed;                /* every account was put into the cache */
 	char warm_after[ADDRESS_MAX + 1];
 	sqlite3_stmt *rows_after, *row_of;
 	unsigned

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -21,7 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "chatmaild/log.h"
@@ -151,12 +151,14 @@ static void run_jobs(const struct workers_options *o, const struct queue *mine)
 
 static void *thread_main(void *arg)
 {
+	static const struct sched_param none = { .sched_priority = 0 };
 	struct workers *w = arg;
 	struct queue mine;
 	struct job *job;
 
-	/* Of this thread: Linux gives each its own. More nice is never refused. */
-	setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + w->options.nice);
+	/* Of this thread: Linux gives each its own. Nobody is refused less than he has. */
+	if (w->options.idle)
+		sched_setscheduler(0, SCHED_IDLE, &none);
 
 	queue_init(&mine);
 	for (;;) {
@@ -309,5 +311,5 @@ void workers_submit(struct workers *w, struct job *job)
 
 size_t workers_queued(const struct workers *w)
 {
-	return w->queued;
+	return w ? w->queued : 0;
 }

@@ -9,6 +9,7 @@
 #define CHATMAILD_WORKER_H
 
 #include <event2/event.h>
+#include <stdbool.h>
 
 struct job {
 	void (*run)(struct job *job);
@@ -19,14 +20,16 @@ struct job {
 struct workers;
 
 /*
- * nice is added to the threads' priority value, so that hashing yields to the loop.
+ * Threads with idle set run only when a CPU has nothing else to do, see sched(7) on
+ * SCHED_IDLE: for computing, which can wait; not for what holds locks in the kernel that
+ * others wait for, such as that of a directory.
  * With before and after (or NULL), all jobs that gathered meanwhile are run between one
  * call of each: a group commit. They get arg and are called on the thread (only
  * sensible with one thread).
  */
 struct workers_options {
 	unsigned threads;
-	int nice;
+	bool idle;
 	void (*before)(void *arg);
 	void (*after)(void *arg);
 	void *arg;
@@ -49,6 +52,8 @@ void workers_destroy(struct workers *w);
  * bound of its own: who submits keeps count of what he may have waiting.
  */
 void workers_submit(struct workers *w, struct job *job);
-size_t workers_queued(const struct workers *w); /* submitted, done() not yet called */
+
+/* Submitted, done() not yet called. Of NULL 0. */
+size_t workers_queued(const struct workers *w);
 
 #endif

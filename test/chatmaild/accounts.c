@@ -17,8 +17,9 @@ void accounts_start(struct accounts *a)
 	a->d = (struct daemon){ .base = event_base_new(), .config = &a->config };
 	a->d.store = store_open(a->d.base, a->config.state_dir, &a->fresh);
 	assert_non_null(a->d.store);
+	a->d.hashers = workers_create(a->d.base, &options);
 	a->d.workers = workers_create(a->d.base, &options);
-	assert_non_null(a->d.workers);
+	assert_true(a->d.hashers && a->d.workers);
 	a->d.users = users_create(&a->d, a->fresh);
 	assert_non_null(a->d.users);
 	users_admission(a->d.users)->closed_file = a->closed_file;
@@ -27,6 +28,7 @@ void accounts_start(struct accounts *a)
 void accounts_stop(struct accounts *a)
 {
 	users_stop(a->d.users);
+	workers_destroy(a->d.hashers);
 	workers_destroy(a->d.workers);
 	a->d.workers = NULL;
 	store_close(a->d.store);

@@ -393,6 +393,13 @@ static void many_creations(void **state)
 	accounts_deinit(&a);
 }
 
+static bool is_hashing(void *arg)
+{
+	const struct accounts *a = arg;
+
+	return workers_queued(a->d.hashers) > 0;
+}
+
 /* The daemon stops while accounts are made: who is told, is told the truth. */
 static void stop_during_creation(void **state)
 {
@@ -402,11 +409,109 @@ static void stop_during_creation(void **state)
 
 	accounts_init(&a);
 	users_make(a.d.users, span_of(USER), span_of(PASS), on_crowd, &crowd);
+	support_loop(a.d.base, is_hashing, &a);
 	accounts_stop(&a);
 	assert_int_equal(crowd.left, 0);
 	accounts_start(&a);
 	assert_int_equal(accounts_find(&a, USER, hash), USERS_FOUND);
 	assert_string_equal(hash, crowd.hash);
+	accounts_deinit(&a);
+}
+
+static void on_trouble(void *arg, enum users_answer answer, const struct user *user)
+{
+	unsigned *told = arg;
+
+	assert_int_equal(answer, USERS_TROUBLE);
+	++*told;
+}
+
+/* Nothing is begun any more. */
+static void stop_before_creation(void **state)
+{
+	char hash[PASSWORD_HASH_MAX];
+	unsigned told = 0;
+	struct accounts a;
+
+	accounts_init(&a);
+	users_make(a.d.users, span_of(USER), span_of(PASS), on_trouble, &told);
+	accounts_stop(&a);
+	assert_int_equal(told, 1);
+	accounts_start(&a);
+	assert_int_equal(accounts_find(&a, USER, hash), USERS_ABSENT);
+	accounts_deinit(&a);
+}
+
+/* Nobody looked before: what is there decides, whatever the policy says of new ones. */
+static const struct there_case {
+	const char *name, *file;
+	enum users_answer answer;
+} there_cases[] = {
+	{ "usable", "{PLAIN}stored", USERS_FOUND },
+	{ "empty", "", USERS_BLOCKED },
+	{ "no hash", "cleartext", USERS_BLOCKED },
+	{ "absent", NULL, USERS_REFUSED },
+};
+
+static void make_what_is_there(void **state)
+{
+	const struct there_case *c = *state;
+	char hash[PASSWORD_HASH_MAX] = "";
+	struct accounts a;
+
+	accounts_init(&a);
+	if (c->file)
+		accounts_write(&a, USER, c->file);
+	support_write_file(a.closed_file, span_of(""));
+	assert_int_equal(accounts_make(&a, USER, "short", hash), c->answer);
+	assert_string_equal(hash, c->answer == USERS_FOUND ? c->file : "");
+	assert_int_equal(users_counters(a.d.users)->created, 0);
+	assert_int_equal(users_counters(a.d.users)->refused_closed, !c->file);
+	accounts_deinit(&a);
+}
+
+static bool is_unseen(void *arg)
+{
+	const struct accounts *a = arg;
+
+	return users_is_unseen(a->d.users, span_of("stranger1@" DOMAIN));
+}
+
+/* Only when the cache is known to hold everybody. */
+static void unseen(void **state)
+{
+	char hash[PASSWORD_HASH_MAX];
+	struct accounts a;
+
+	accounts_init(&a);
+	assert_int_equal(accounts_make(&a, USER, PASS, hash), USERS_FOUND);
+	assert_false(users_is_unseen(a.d.users, span_of(USER)));
+	accounts_stop(&a);
+	accounts_start(&a);
+	assert_false(is_unseen(&a));
+	support_loop(a.d.base, is_unseen, &a);
+	assert_false(users_is_unseen(a.d.users, span_of(USER)));
+
+	a.config.user_cache_size = 0; /* full: some may have been forgotten */
+	users_reload(a.d.users);
+	assert_false(is_unseen(&a));
+	accounts_deinit(&a);
+}
+
+/* An account that is looked for by a login is there for others meanwhile. */
+static void found_while_looking(void **state)
+{
+	struct crowd crowd = { .left = 1 };
+	char hash[PASSWORD_HASH_MAX];
+	struct accounts a;
+
+	accounts_init(&a);
+	accounts_write(&a, USER, "{PLAIN}stored");
+	users_make(a.d.users, span_of(USER), span_of(PASS), on_crowd, &crowd);
+	assert_int_equal(crowd.left, 1);
+	assert_int_equal(accounts_find(&a, USER, hash), USERS_FOUND);
+	support_loop(a.d.base, crowd_served, &crowd);
+	assert_string_equal(crowd.hash, "{PLAIN}stored");
 	accounts_deinit(&a);
 }
 
@@ -632,6 +737,10 @@ int main(void)
 		{ SUPPORT_TEST(one_creation_for_all) },
 		{ SUPPORT_TEST(many_creations) },
 		{ SUPPORT_TEST(stop_during_creation) },
+		{ SUPPORT_TEST(stop_before_creation) },
+		{ SUPPORT_TABLE(make_what_is_there, there_cases) },
+		{ SUPPORT_TEST(unseen) },
+		{ SUPPORT_TEST(found_while_looking) },
 		{ SUPPORT_TEST(disk_trouble) },
 		{ SUPPORT_TEST(store_trouble) },
 		{ SUPPORT_TEST(made_elsewhere) },
