@@ -667,6 +667,99 @@ static void no_rate_limit_incoming(void **state)
 	fixture_deinit(&f);
 }
 
+/* Whatever is refused is counted, and as what. */
+static const struct count_case {
+	const char *name;
+	enum mail_direction direction;
+	const char *talk, *reply; /* the last but Bye */
+	size_t counter;           /* offset of the only one that counts it */
+} count_cases[] = {
+#define COUNTER(field) offsetof(struct filter_counters, field)
+#define OUT(mail)      "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n" mail "\r\n.\r\n"
+#define IN(mail)                                                                       \
+	"MAIL FROM:<>\r\nRCPT TO:<x@relay.example>\r\nDATA\r\n" mail "\r\n.\r\n"
+#define NO_FROM_BECAUSE "500 Invalid FROM header: "
+	{ "unknown command", MAIL_OUTGOING, "HELLO\r\n",
+	    "500 5.5.2 Command not recognized\r\n", COUNTER(protocol_errors) },
+	{ "out of order", MAIL_OUTGOING, "DATA\r\n", "503 5.5.1 Need RCPT command\r\n",
+	    COUNTER(protocol_errors) },
+	{ "bare LF in a command", MAIL_INCOMING, "NOOP\n",
+	    "500 5.5.2 Bare CR, LF or NUL in command\r\n", COUNTER(protocol_errors) },
+	{ "bad sender syntax", MAIL_INCOMING, "MAIL FROM:<a b>\r\n",
+	    "501 5.1.7 Bad sender address syntax\r\n", COUNTER(protocol_errors) },
+	{ "sender without @", MAIL_OUTGOING, "MAIL FROM:<a>\r\n",
+	    "500 Invalid from address <a>\r\n", COUNTER(bad_sender) },
+	{ "bare LF", MAIL_OUTGOING, OUT("From: a@b\r\n\r\nx\ny"),
+	    "500 Invalid DATA\r\n", COUNTER(bad_data) },
+	{ "bare CR", MAIL_INCOMING, IN("From: a@b\r\n\r\nx\ry"), "500 Invalid DATA\r\n",
+	    COUNTER(bad_data) },
+	{ "no header block", MAIL_OUTGOING, OUT("Hi!"), "500 Invalid DATA\r\n",
+	    COUNTER(verdict[VERDICT_BROKEN]) },
+	{ "no From", MAIL_INCOMING, IN("To: a@b\r\n"), NO_FROM_BECAUSE "\r\n",
+	    COUNTER(verdict[VERDICT_NO_FROM]) },
+	{ "two From", MAIL_OUTGOING, OUT("From: a@b\r\nFrom: a@b\r\n"),
+	    NO_FROM_BECAUSE "more than one From field\r\n",
+	    COUNTER(verdict[VERDICT_NO_FROM]) },
+	{ "group in From", MAIL_OUTGOING, OUT("From: g: a@b;\r\n"),
+	    NO_FROM_BECAUSE "not one mailbox\r\n", COUNTER(verdict[VERDICT_NO_FROM]) },
+	{ "forged From", MAIL_OUTGOING, OUT("From: c@b\r\n"),
+	    "500 Invalid FROM <c@b> for <a@b>\r\n",
+	    COUNTER(verdict[VERDICT_WRONG_FROM]) },
+	{ "cleartext", MAIL_OUTGOING, OUT("From: a@b\r\n\r\nHi!"), REFUSED,
+	    COUNTER(verdict[VERDICT_NOT_ENCRYPTED]) },
+	{ "two Content-Type", MAIL_OUTGOING,
+	    OUT("From: a@b\r\nContent-Type: multipart/encrypted; boundary=b\r\n"
+		"Content-Type: text/plain\r\n\r\n--b"),
+	    REFUSED, COUNTER(verdict[VERDICT_NOT_ENCRYPTED]) },
+	{ "allowed cleartext", MAIL_INCOMING, IN("From: a@b\r\n\r\nHi!"), QUEUED,
+	    COUNTER(verdict[VERDICT_IS_ALLOWED]) },
+	{ "bounce", MAIL_INCOMING,
+	    IN("From: mailer-daemon@b\r\nAuto-Submitted: auto-replied\r\n"
+	       "Content-Type: multipart/report; boundary=b\r\n\r\n--b--"),
+	    QUEUED, COUNTER(verdict[VERDICT_IS_BOUNCE]) },
+};
+
+static uint64_t counter_of(const struct filter *f, size_t offset)
+{
+	uint64_t value;
+
+	memcpy(&value, (const char *)&f->counters + offset, sizeof(value));
+	return value;
+}
+
+static uint64_t all_counted(const struct filter_counters *n)
+{
+	uint64_t sum = n->too_large + n->bad_data + n->rate_limited + n->bad_sender +
+		       n->protocol_errors + n->too_many_recipients + n->abandoned;
+
+	for (size_t i = 0; i < VERDICT_REASONS; i++)
+		sum += n->verdict[i];
+	return sum;
+}
+
+static void counted(void **state)
+{
+	const struct count_case *row = *state;
+	struct fixture f;
+	struct client c;
+	struct span got;
+
+	fixture_init(&f, row->direction);
+	client_init(&c, &f);
+	greet(&c);
+	say(&c, row->talk);
+	say(&c, "QUIT\r\n");
+	support_loop(f.daemon.base, client_closed, &c);
+	got = sample_span(replies(&c));
+	assert_true(span_ends(got, span_of("221 Bye\r\n")));
+	got.len -= strlen("221 Bye\r\n");
+	assert_true(span_ends(got, span_of(row->reply)));
+	assert_int_equal(counter_of(f.filter, row->counter), 1);
+	assert_int_equal(all_counted(&f.filter->counters), 1);
+	client_deinit(&c);
+	fixture_deinit(&f);
+}
+
 static void many_recipients(void **state)
 {
 	struct evbuffer *mail = sample_encrypted(ALICE, 1000);
@@ -688,6 +781,7 @@ static void many_recipients(void **state)
 	say(&c, "RCPT TO:<a@b>\r\nRCPT TO:<a@b>\r\nDATA\r\n");
 	expect(&c,
 	    "452 4.5.3 Too many recipients\r\n452 4.5.3 Too many recipients\r\n" GO_ON);
+	assert_int_equal(f.filter->counters.too_many_recipients, 2);
 	send_mail(&c, mail, QUEUED);
 	evbuffer_drain(
 	    f.sink->commands, evbuffer_search(f.sink->commands, "RCPT", 4, NULL).pos);
@@ -751,6 +845,7 @@ static void long_lines(void **state)
 	say(&c, line);
 	expect(&c, "500 5.5.2 Line too long\r\n221 Bye\r\n");
 	expect_close(&c);
+	assert_int_equal(f.filter->counters.protocol_errors, 2);
 	client_deinit(&c);
 	fixture_deinit(&f);
 }
@@ -864,6 +959,16 @@ static const struct answer_case {
 	    { .reply[SINK_MAIL] = "451 4.7.1 Milter\r\n" }, "451 4.7.1 Milter\r\n" },
 };
 
+static void assert_answer_counted(const struct filter_counters *n, const char *reply)
+{
+	bool trouble = strstr(reply, "Mail server trouble") != NULL;
+
+	assert_int_equal(n->reinject_trouble, trouble);
+	assert_int_equal(n->reinject_refused_4xx, !trouble && reply[0] == '4');
+	assert_int_equal(n->reinject_refused_5xx, reply[0] == '5');
+	assert_int_equal(n->reinjected, 0);
+}
+
 static void answer(void **state)
 {
 	const struct answer_case *row = *state;
@@ -881,6 +986,7 @@ static void answer(void **state)
 	assert_int_equal(evbuffer_get_length(replies(&c)), 0);
 	say(&c, ".\r\n");
 	expect(&c, row->reply);
+	assert_answer_counted(&f.filter->counters, row->reply);
 
 	/* And the next one is fine. */
 	f.sink->script = (struct smtp_sink_script){ .stop = 0 };
@@ -1106,6 +1212,7 @@ int main(void)
 		{ SUPPORT_TEST(passthrough) },
 		{ SUPPORT_TEST(rate_limit) },
 		{ SUPPORT_TEST(no_rate_limit_incoming) },
+		{ SUPPORT_TABLE(counted, count_cases) },
 		{ SUPPORT_TEST(many_recipients) },
 		{ SUPPORT_TEST(long_recipients) },
 		{ SUPPORT_TEST(long_lines) },
