@@ -53,15 +53,30 @@ static bool listed(const char *const *list, struct span address)
 	return false;
 }
 
+/* Does the local part name somebody, and no route to somebody elsewhere ("a%x.y@ours")? */
+static bool is_plain(struct span address)
+{
+	struct span local, domain;
+
+	if (!address_split(address, &local, &domain) || local.len == 0)
+		return false;
+	for (size_t i = 0; i < local.len; i++)
+		if (!local.data[i] || strchr("\"()<>[]\\,;:!% ", local.data[i]))
+			return false;
+	return true;
+}
+
 /* An item is an address, or "@domain" for all of that domain but not its subdomains. */
 static bool covered(const char *const *list, struct span address)
 {
+	bool plain = is_plain(address);
+
 	for (; list && *list; list++) {
 		struct span item = span_of(*list);
 
 		if (span_equal_nocase(address, item))
 			return true;
-		if (span_starts(item, "@") && address.len >= item.len &&
+		if (plain && span_starts(item, "@") && address.len >= item.len &&
 		    span_equal_nocase(span_skip(address, address.len - item.len), item))
 			return true;
 	}
