@@ -9,6 +9,10 @@ BUILD_PACKAGES=(
 	libnghttp2-dev libsqlite3-dev libssl-dev libsystemd-dev
 )
 
+# Making Debian packages, beyond these.
+# shellcheck disable=SC2034
+PACKAGE_PACKAGES=(debhelper dpkg-dev git)
+
 # A whole relay on this machine, and what looks at it.
 # shellcheck disable=SC2034
 RELAY_PACKAGES=(
