@@ -126,6 +126,27 @@ void bench_accounts_make(const struct bench_folder *folder, unsigned n)
 	}
 }
 
+void bench_configure(const struct bench_folder *folder, const char *lines)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s/more.ini", folder->path);
+	write_file(path, lines);
+}
+
+static void append_more(FILE *to, const struct bench_folder *folder)
+{
+	char path[PATH_MAX], line[PATH_MAX];
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/more.ini", folder->path);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof line, f))
+		fputs(line, to);
+	if (f)
+		fclose(f);
+}
+
 static void write_config(const struct bench_folder *folder)
 {
 	static const char *const sockets[][2] = {
@@ -155,6 +176,7 @@ static void write_config(const struct bench_folder *folder)
 	for (size_t i = 0; i < sizeof sockets / sizeof sockets[0]; i++)
 		fprintf(f, "%s = unix:%s/%s.sock\n", sockets[i][0], folder->path,
 		    sockets[i][1]);
+	append_more(f, folder);
 	fclose(f);
 	snprintf(path, sizeof path, "%s/state", folder->path);
 	mkdir(path, 0700);

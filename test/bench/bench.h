@@ -44,6 +44,9 @@ void bench_folder_remove(const struct bench_folder *folder);
 void bench_accounts_make(const struct bench_folder *folder, unsigned n);
 void bench_account_name(char name[10], unsigned i);
 
+/* More lines for the daemon's chatmail.ini, from its next start on. */
+void bench_configure(const struct bench_folder *folder, const char *lines);
+
 /*
  * Start program with sockets auth, out, in, lastlogin, metadata, http, admin (.sock) in
  * folder and accounts in folder/mail, on cpu; returns once it said READY=1.

@@ -42,6 +42,8 @@ struct h2_server {
 	struct evconnlistener *four, *six; /* six may be NULL */
 	LIST_HEAD(, conn) conns;
 	struct h2_server_seen seen;
+	void (*watcher)(void *arg); /* or NULL */
+	void *arg;
 };
 
 static void need(bool ok, const char *what)
@@ -204,6 +206,8 @@ static void on_request(struct conn *c, struct request *r)
 	if (i < H2_SERVER_BODIES)
 		memcpy(seen->body[i], r->body, sizeof(r->body));
 	seen->requests++;
+	if (c->server->watcher)
+		c->server->watcher(c->server->arg);
 	if (i >= script->nsteps)
 		i = script->nsteps - 1;
 	act(c, r, &script->step[i]);
@@ -501,6 +505,12 @@ void h2_server_leave_all(struct h2_server *s)
 		    NULL, 0);
 		conn_flush(c);
 	}
+}
+
+void h2_server_watch(struct h2_server *s, void (*watcher)(void *arg), void *arg)
+{
+	s->watcher = watcher;
+	s->arg = arg;
 }
 
 const struct h2_server_seen *h2_server_seen(const struct h2_server *s)

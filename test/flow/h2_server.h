@@ -78,6 +78,9 @@ void h2_server_destroy(struct h2_server *s); /* accepts NULL */
 void h2_server_close_all(struct h2_server *s); /* every connection, at once */
 void h2_server_leave_all(struct h2_server *s); /* GOAWAY on every one, graceful */
 
+/* Tell of each complete request as it comes, before it is answered. */
+void h2_server_watch(struct h2_server *s, void (*watcher)(void *arg), void *arg);
+
 /* What it saw so far. */
 struct h2_server_seen {
 	uint16_t port;
