@@ -168,38 +168,27 @@ static const struct metric_def filter_metrics[] = {
 	LABELLED(REINJECT, REINJECT_HELP, "result=\"trouble\"", reinject_trouble),
 };
 
+/* All but what the two directions are told apart by. */
+#define EITHER_DIRECTION                                                               \
+	.socket_mode = 0660, .max_connections = FILTER_CONNECTIONS_MAX,                \
+	.accept = filter_accept, .full = filter_full, .reload = filter_reload,         \
+	.drain = filter_drain, .pending = filter_pending, .stop = filter_stop,         \
+	.metrics = filter_metrics,                                                     \
+	.nmetrics = sizeof filter_metrics / sizeof *filter_metrics,                    \
+	.counters = filter_counters
+
 const struct service outgoing_service = {
 	.name = "filter_outgoing",
 	.labels = "direction=\"outgoing\"",
 	.socket = offsetof(struct config, filter_outgoing_socket),
-	.socket_mode = 0660,
-	.max_connections = FILTER_CONNECTIONS_MAX,
 	.start = outgoing_start,
-	.accept = filter_accept,
-	.full = filter_full,
-	.reload = filter_reload,
-	.drain = filter_drain,
-	.pending = filter_pending,
-	.stop = filter_stop,
-	.metrics = filter_metrics,
-	.nmetrics = sizeof filter_metrics / sizeof *filter_metrics,
-	.counters = filter_counters,
+	EITHER_DIRECTION,
 };
 
 const struct service incoming_service = {
 	.name = "filter_incoming",
 	.labels = "direction=\"incoming\"",
 	.socket = offsetof(struct config, filter_incoming_socket),
-	.socket_mode = 0660,
-	.max_connections = FILTER_CONNECTIONS_MAX,
 	.start = incoming_start,
-	.accept = filter_accept,
-	.full = filter_full,
-	.reload = filter_reload,
-	.drain = filter_drain,
-	.pending = filter_pending,
-	.stop = filter_stop,
-	.metrics = filter_metrics,
-	.nmetrics = sizeof filter_metrics / sizeof *filter_metrics,
-	.counters = filter_counters,
+	EITHER_DIRECTION,
 };

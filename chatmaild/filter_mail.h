@@ -42,8 +42,7 @@ struct filter_mail *filter_mail_create(struct filter *f,
 /* Without a reply taken, the mail is dropped and nothing is delivered. Accepts NULL. */
 void filter_mail_destroy(struct filter_mail *m);
 
-/* Take bytes of the DATA stream from in; what stands behind the final dot stays there.
- */
+/* Take bytes of the DATA stream from in, none from behind the final dot. */
 enum filter_mail_step filter_mail_feed(struct filter_mail *m, struct evbuffer *in);
 
 /* The reply with its line ends; valid until filter_mail_destroy(). */

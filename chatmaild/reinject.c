@@ -48,12 +48,11 @@ struct reinject {
 	struct event step;       /* the next reply is late; or it is time to connect */
 	struct event last;       /* the whole is late, runs since reinject_finish() */
 	unsigned connect_tries;
-	struct evbuffer
-	    *commands;         /* RCPT lines and DATA; MAIL comes before when known */
-	struct evbuffer *line; /* on its way to reinject_send(), else empty */
-	struct evbuffer *body; /* waits for the 354 */
-	bool finishing;        /* the end of data follows the body */
-	bool utf8;             /* a recipient wants SMTPUTF8 */
+	struct evbuffer *commands; /* RCPT lines and DATA; MAIL goes before them */
+	struct evbuffer *line;     /* on its way to reinject_send(), else empty */
+	struct evbuffer *body;     /* waits for the 354 */
+	bool finishing;            /* the end of data follows the body */
+	bool utf8;                 /* a recipient wants SMTPUTF8 */
 	size_t nrcpt;
 	size_t answered;
 	struct smtp_reply reply;
@@ -191,8 +190,7 @@ static void reinject_send_body(struct reinject *r)
 	evbuffer_add_buffer(bufferevent_get_output(r->bev), r->body);
 }
 
-/* A reply to MAIL, RCPT or DATA. The first refusal ends it: a mail goes whole or not.
- */
+/* A reply to MAIL, RCPT or DATA. The first refusal ends it: all get the mail or nobody. */
 static void reinject_envelope_reply(struct reinject *r)
 {
 	bool data = r->answered == r->nrcpt + 1;
@@ -266,8 +264,8 @@ static void reinject_read_replies(struct reinject *r)
 {
 	while (r->state != REINJECT_ENDED && reinject_read_reply(r)) {
 		reinject_on_reply(r);
-		if (r->state !=
-		    REINJECT_ENDED) /* else the text is still to be reported */
+		/* At the end its text is still to be reported. */
+		if (r->state != REINJECT_ENDED)
 			smtp_reply_init(&r->reply);
 	}
 }

@@ -52,8 +52,7 @@ struct reinject_timeouts {
 	struct timeval reply;
 };
 
-/* 30 and 90 seconds: DKIM lookups may take 60, our client's smtpd_proxy_timeout is 100.
- */
+/* 30 and 90 seconds: DKIM lookups take up to 60, Postfix's smtpd_proxy_timeout is 100. */
 extern const struct reinject_timeouts reinject_timeouts;
 
 /*
@@ -76,8 +75,7 @@ void reinject_destroy(struct reinject *r);
  * wait. */
 void reinject_write(struct reinject *r, struct evbuffer *data);
 
-/* Bytes given and not yet written to the socket: the caller stops reading above a mark.
- */
+/* Bytes given and not yet written to the socket: the caller stops above a mark. */
 size_t reinject_waiting(const struct reinject *r);
 
 /* All is written, ending with a CRLF (or nothing was): send the end of data. Once. */

@@ -128,8 +128,7 @@ size_t header_count(const struct header *h, const char *name)
 	return n;
 }
 
-/* Line ends taken out, blanks around it off, NUL-terminated. False if it does not fit.
- */
+/* Without line ends and blanks around it, NUL-terminated. False if it does not fit. */
 static bool unfold(struct span value, char *buf, size_t size, struct span *text)
 {
 	size_t n = 0;

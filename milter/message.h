@@ -63,8 +63,7 @@ enum mail_proof message_proof(const struct message *m);
 /* Why it was refuted, a literal for the debug log ("armor: text behind the end"). */
 const char *message_reason(const struct message *m);
 
-/* The From address as it came, or NULL and *why a literal, "" if there is none at all.
- */
+/* The From address as it came, or NULL and *why: a literal, "" if there is none. */
 const char *message_from(const struct message *m, const char **why);
 
 #endif

@@ -31,8 +31,7 @@ struct openpgp {
 	struct packet_walk packets;
 };
 
-/* GnuPG's "Version: " line is accepted from others, but no client of ours writes one.
- */
+/* A "Version: " line as of GnuPG is good from others; no client of ours writes one. */
 void openpgp_init(struct openpgp *o, bool version_accepted);
 
 /* Returns NULL, or why the text is refused (then feed no more): a literal. */

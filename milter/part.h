@@ -21,8 +21,7 @@ struct part {
  */
 const char *part_parse(struct part *p, struct span block);
 
-/* The same questions to fields already split: a mail's own header block is asked too.
- */
+/* The same of fields already split: a mail's own header block is asked too. */
 const char *part_read(struct part *p, const struct header *h);
 
 #define PART_TEXT_MAX 1024 /* bytes, blanks around it included */

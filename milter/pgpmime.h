@@ -26,8 +26,7 @@ const char *pgpmime_init(
     struct pgpmime *p, struct span boundary, bool armor_version_accepted);
 void pgpmime_deinit(struct pgpmime *p);
 
-/* Body bytes behind the header block. Returns why they are refused; then feed no more.
- */
+/* Body bytes behind the header block. Returns why they are refused; feed no more then. */
 const char *pgpmime_feed(struct pgpmime *p, struct span text);
 
 /* After the last byte: NULL if it was an encrypted message. */

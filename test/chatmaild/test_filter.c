@@ -471,8 +471,7 @@ static void too_large(void **state)
 	evbuffer_free(small);
 }
 
-/* Cleartext, each line of it dot-stuffed, to one that takes it: the same bytes arrive.
- */
+/* Cleartext, all lines dot-stuffed, to one that takes it: the same bytes arrive. */
 static void dots(void **state)
 {
 	static const size_t sizes[] = { 300, 5000, FILTER_HOLD_MAX, 300000 };
@@ -931,8 +930,7 @@ static void refused_midway(void **state)
 	evbuffer_free(mail);
 }
 
-/* What Postfix says, early or late, held or streamed, reaches the client after its dot.
- */
+/* What Postfix says, early or late, held or not, reaches the client after its dot. */
 static const struct answer_case {
 	const char *name;
 	size_t size;

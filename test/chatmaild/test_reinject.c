@@ -398,8 +398,7 @@ static void early_reply(void **state)
 	fixture_deinit(&f);
 }
 
-/* A peer that reads no more: what is given waits, and on_room() comes when it is gone.
- */
+/* A peer that reads no more: what is given waits; on_room() comes when it is gone. */
 static void flow_control(void **state)
 {
 	struct fixture f;
