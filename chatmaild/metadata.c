@@ -4,15 +4,11 @@
  * message came. Dovecot's mailbox id in the keys does not matter: an account has one set
  * of tokens.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "chatmaild/appversions.h"
 #include "chatmaild/dict_conn.h"
 #include "chatmaild/log.h"
 #include "chatmaild/push_queue.h"
@@ -21,11 +17,10 @@
 #include "chatmaild/users.h"
 #include "proto/address.h"
 
-#define SERVER_FACTS    "vendor/vendor.dovecot/pvt/server/vendor/deltachat/"
-#define MAX_RECIPIENTS  "1000" /* Postfix, smtpd_recipient_limit */
-#define PURGE_S         86400  /* between two looks for stale tokens */
-#define TURN_QUERIES    256    /* at once; the helper's trouble is not to become ours */
-#define APPVERSIONS_MAX (64 * 1024) /* bytes of the file */
+#define SERVER_FACTS   "vendor/vendor.dovecot/pvt/server/vendor/deltachat/"
+#define MAX_RECIPIENTS "1000" /* Postfix, smtpd_recipient_limit */
+#define PURGE_S        86400  /* between two looks for stale tokens */
+#define TURN_QUERIES   256    /* at once; the helper's trouble is not to become ours */
 
 struct metadata_counters {
 	struct dict_counters dict;
@@ -43,6 +38,7 @@ struct metadata {
 	struct event *purge;
 	struct turn_lookups turn_lookups;
 	unsigned turn_queries;
+	bool appversions_failing;          /* logged already */
 	bool turn_failing;                 /* logged already */
 	struct metadata_counters counters; /* dict, push: copies, for the metrics */
 };
@@ -86,57 +82,27 @@ static void lookup_maxsmtprecipients(struct dict_conn *c)
 	dict_conn_reply(c, 'O', span_of(MAX_RECIPIENTS));
 }
 
-/* As configured, else as installed, else of the source this was built from. */
-static const char *appversions_path(const struct config *config)
+/* Once per trouble. */
+static void note_appversions(struct metadata *m, const char *path, const char *why)
 {
-	if (*config->appversions_file)
-		return config->appversions_file;
-	if (access(APPVERSIONS_INSTALLED, F_OK) == 0)
-		return APPVERSIONS_INSTALLED;
-	return APPVERSIONS_SOURCE;
+	if (why && !m->appversions_failing)
+		log_warning("metadata: %s: %s", path, why);
+	m->appversions_failing = why != NULL;
 }
 
-/* All of a small regular file, NUL-terminated; NULL with errno. */
-static char *read_small_file(const char *path, size_t max)
-{
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	char *text = NULL;
-	struct stat st;
-	ssize_t len;
-
-	if (fd < 0)
-		return NULL;
-	errno = EINVAL;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= (off_t)max) {
-		text = malloc((size_t)st.st_size + 1);
-		if (!text)
-			abort();
-		len = read(fd, text, (size_t)st.st_size);
-		text[len > 0 ? len : 0] = '\0';
-	}
-	close(fd);
-	return text;
-}
-
-/* Read anew each time: it is small, and whoever replaces it need not tell us. */
 static void lookup_appversions(struct dict_conn *c)
 {
-	const char *path = appversions_path(metadata_of(c)->daemon->config);
-	char *text = read_small_file(path, APPVERSIONS_MAX), *line = NULL;
-	json_error_t error;
-	json_t *json = text ? json_loads(text, 0, &error) : NULL;
+	struct metadata *m = metadata_of(c);
+	const char *path = appversions_path(m->daemon->config->appversions_file);
+	const char *why = NULL;
+	char *line = appversions_read(path, &why);
 
-	if (json)
-		line = json_dumps(json, JSON_COMPACT | JSON_ENSURE_ASCII);
+	note_appversions(m, path, why);
 	if (line)
 		dict_conn_reply(c, 'O', span_of(line));
 	else
 		reply_empty(c, 'N');
-	if (!line)
-		log_info("metadata: %s: %s", path, text ? error.text : strerror(errno));
 	free(line);
-	json_decref(json);
-	free(text);
 }
 
 /* A client that waits for the TURN helper. */

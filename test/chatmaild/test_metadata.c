@@ -316,6 +316,7 @@ static void store_in_trouble(void **state)
 	relay_init(&r);
 	file = support_path(r.a.config.state_dir, "chatmaild.sqlite");
 	assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+	sqlite3_busy_timeout(db, 5000);
 	assert_int_equal(
 	    sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
 	talk_send(&r.t, "B1\t" USER "\nS1\t" TOKENS "\t1111\nS1\t" HOOK "\t\nC1\n");

@@ -835,6 +835,7 @@ static void store_in_trouble(void **state)
 	add_tokens(&f, USER, "one");
 	message(&f, USER);
 	assert_int_equal(sqlite3_open(f.file, &db), SQLITE_OK);
+	sqlite3_busy_timeout(db, 5000);
 	assert_int_equal(
 	    sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
 	finish(&f, take_token(&f, "one"), PUSH_SENT);
