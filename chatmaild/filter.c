@@ -29,6 +29,8 @@ static struct filter *filter_create(struct daemon *d, enum mail_direction direct
 {
 	struct filter *f = calloc(1, sizeof *f);
 
+	if (!f)
+		abort();
 	f->daemon = d;
 	f->direction = direction;
 	LIST_INIT(&f->connections);

@@ -1,7 +1,7 @@
 /*
  * What the parts of the mail filter share: filter.c is the services outgoing and
- * incoming, filter_conn.c one SMTP connection from Postfix, filter_mail.c one mail on
- * its way through.
+ * incoming, filter_conn.c one SMTP connection from Postfix, filter_command.c what it
+ * answers to commands, filter_mail.c one mail on its way through.
  */
 #ifndef CHATMAILD_FILTER_H
 #define CHATMAILD_FILTER_H

@@ -38,6 +38,8 @@ static char *reply_format(unsigned code, struct span text)
 	size_t len = smtp_format_reply(NULL, 0, code, text);
 	char *reply = malloc(len + 1);
 
+	if (!reply)
+		abort();
 	smtp_format_reply(reply, len, code, text);
 	reply[len] = '\0';
 	return reply;
@@ -248,6 +250,8 @@ struct filter_mail *filter_mail_create(struct filter *f,
 {
 	struct filter_mail *m = calloc(1, sizeof *m);
 
+	if (!m)
+		abort();
 	m->filter = f;
 	m->envelope = envelope;
 	m->events = events;
@@ -256,6 +260,8 @@ struct filter_mail *filter_mail_create(struct filter *f,
 	smtp_data_init(&m->data);
 	m->message = message_create(f->direction);
 	m->hold = evbuffer_new();
+	if (!m->hold)
+		abort();
 	f->counters.in_flight++;
 	return m;
 }

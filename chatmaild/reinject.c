@@ -375,13 +375,15 @@ static void on_last(evutil_socket_t fd, short what, void *arg)
 	reinject_report(r);
 }
 
-/* Bytes that would start a command of their own never got past smtp_parse_path(). */
-static char *address_copy(struct span address)
+/* What would start a command of its own never got past smtp_parse_path(). */
+static char *line_copy(struct span address)
 {
-	assert(address.len == 0 || (!memchr(address.data, '\r', address.len) &&
-				       !memchr(address.data, '\n', address.len) &&
-				       !memchr(address.data, '\0', address.len)));
-	return strndup(address.len ? address.data : "", address.len);
+	char *copy = strndup(address.len ? address.data : "", address.len);
+
+	if (!copy)
+		abort();
+	assert(strlen(copy) == address.len && !strpbrk(copy, "\r\n"));
+	return copy;
 }
 
 static bool has_8bit(struct span text)
@@ -399,19 +401,23 @@ struct reinject *reinject_create(struct event_base *base, const struct endpoint 
 {
 	struct reinject *r = calloc(1, sizeof *r);
 
+	if (!r)
+		abort();
 	r->events = events;
 	r->timeouts = timeouts;
 	r->arg = arg;
 	r->base = base;
 	r->to = *to;
-	r->helo = strdup(helo);
-	r->mail_from = address_copy(envelope->mail_from);
+	r->helo = line_copy(span_of(helo));
+	r->mail_from = line_copy(envelope->mail_from);
 	r->nrcpt = envelope->nrcpt;
 	r->body = evbuffer_new();
 	r->commands = evbuffer_new();
 	r->line = evbuffer_new();
+	if (!r->body || !r->commands || !r->line)
+		abort();
 	for (size_t i = 0; i < envelope->nrcpt; i++) {
-		char *address = address_copy(envelope->rcpt_to[i]);
+		char *address = line_copy(envelope->rcpt_to[i]);
 
 		evbuffer_add_printf(r->commands, "RCPT TO:<%s>\r\n", address);
 		r->utf8 = r->utf8 || has_8bit(envelope->rcpt_to[i]);
