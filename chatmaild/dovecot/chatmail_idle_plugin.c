@@ -95,8 +95,8 @@ static void idle_look_back(struct mailbox *box)
 }
 
 /*
- * No index directory (INDEX=MEMORY) or no watch to be had: Dovecot's own way remains. It
- * tells of a limit reached in its log itself, once in the life of a process.
+ * No index directory (INDEX=MEMORY) or no watch to be had (inotify's limits, of which
+ * Dovecot warns itself): its own way remains.
  */
 static void idle_watch_start(struct mailbox *box)
 {
