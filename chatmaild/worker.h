@@ -20,9 +20,9 @@ struct job {
 struct workers;
 
 /*
- * Threads with idle set run only when a CPU has nothing else to do, see sched(7) on
- * SCHED_IDLE: for computing, which can wait; not for what holds locks in the kernel that
- * others wait for, such as that of a directory.
+ * All threads yield to the loop. With idle set they yield to everything: they run only
+ * when a CPU has nothing else to do, see sched(7) on SCHED_IDLE. That is for computing,
+ * not for what holds locks in the kernel that others wait for, as that of a directory.
  * With before and after (or NULL), all jobs that gathered meanwhile are run between one
  * call of each: a group commit. They get arg and are called on the thread (only
  * sensible with one thread).

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "test/support.h"
@@ -18,6 +19,7 @@ struct bench {
 	unsigned order[2048]; /* of done() */
 	unsigned total;       /* jobs to wait for */
 	bool idle;            /* as the threads should be */
+	int nice;             /* the loop's own */
 
 	/* The threads'. */
 	atomic_uint befores, afters, in_batch, worst_batch, run_outside;
@@ -30,7 +32,7 @@ struct count_job {
 	unsigned number;
 	pthread_t ran_on;
 	char thread_name[16];
-	int policy;
+	int policy, nice;
 	bool signals_blocked;
 	unsigned resubmit; /* this many more from done() */
 };
@@ -45,6 +47,7 @@ static void count_run(struct job *job)
 	j->ran_on = pthread_self();
 	pthread_getname_np(j->ran_on, j->thread_name, sizeof(j->thread_name));
 	j->policy = sched_getscheduler(0);
+	j->nice = getpriority(PRIO_PROCESS, 0);
 	pthread_sigmask(SIG_SETMASK, NULL, &mask);
 	j->signals_blocked = sigismember(&mask, SIGTERM) && sigismember(&mask, SIGHUP);
 	if (j->bench->hooks &&
@@ -62,6 +65,8 @@ static void count_done(struct job *job)
 	assert_string_equal(j->thread_name, "tester");
 	assert_true(j->signals_blocked);
 	assert_int_equal(j->policy, b->idle ? SCHED_IDLE : SCHED_OTHER);
+	if (!b->idle)
+		assert_int_equal(j->nice, b->nice + 10);
 	b->order[b->done++] = j->number;
 	if (j->resubmit)
 		workers_submit(b->workers, new_job(b, j->number + 1, j->resubmit - 1));
@@ -105,7 +110,10 @@ static void bench_init(struct bench *b, unsigned threads, bool hooks)
 		.threads = threads, .idle = !hooks, .name = "tester"
 	};
 
-	*b = (struct bench){ .hooks = hooks, .idle = o.idle };
+	*b = (struct bench){
+		.hooks = hooks, .idle = o.idle, .nice = getpriority(PRIO_PROCESS, 0)
+	};
+	assert_in_range(b->nice + 20, 0, 29); /* there is room for 10 more */
 	if (hooks) {
 		o.before = on_before;
 		o.after = on_after;
