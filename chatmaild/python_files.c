@@ -120,22 +120,30 @@ static bool read_member(
 	return !tokens || json_is_object(tokens) || json_is_array(tokens);
 }
 
+bool python_parse_tokens(
+    struct span text, const char *address, int64_t now, struct python_items *items)
+{
+	json_t *json = json_loadb(text.data, text.len, 0, NULL);
+	bool good =
+	    json_is_object(json) &&
+	    read_member(json_object_get(json, "devicetoken"), address, now, items);
+
+	json_decref(json);
+	return good;
+}
+
 bool python_read_tokens(
     int dirfd, const char *address, int64_t now, struct python_items *items)
 {
 	int fd = open_metadata(dirfd, address);
 	size_t len = 0;
 	char *text;
-	json_t *json;
 	bool good;
 
 	if (fd < 0)
 		return true;
 	text = read_file(fd, PYTHON_METADATA_MAX, &len);
-	json = text ? json_loadb(text, len, 0, NULL) : NULL;
-	good = json_is_object(json) &&
-	       read_member(json_object_get(json, "devicetoken"), address, now, items);
-	json_decref(json);
+	good = text && python_parse_tokens(span_make(text, len), address, now, items);
 	free(text);
 	return good;
 }
@@ -153,23 +161,30 @@ static bool parse_start(struct span text, int64_t *start)
 	return true;
 }
 
+bool python_parse_push(struct span text, int64_t now, struct python_items *items)
+{
+	struct span token = text, address, number;
+	int64_t start;
+
+	/* The token is all behind the second LF. */
+	if (!span_cut(&token, '\n', &address) || !span_cut(&token, '\n', &number) ||
+	    !token.data || !address_is_path(address) || !parse_start(number, &start) ||
+	    !token_is_valid(token))
+		return false;
+	if (start > now)
+		start = now;
+	if (start >= now - PUSH_DEADLINE_SECONDS)
+		append(items, address, token, start);
+	return true;
+}
+
 bool python_read_push(
     int dirfd, const char *name, int64_t now, struct python_items *items)
 {
 	size_t len = 0;
 	char *text = read_file(openat(dirfd, name, OPEN_FILE), PUSH_FILE_MAX, &len);
-	struct span token = span_make(text, len), address, number;
-	int64_t start;
-	bool good;
+	bool good = text && python_parse_push(span_make(text, len), now, items);
 
-	/* The token is all behind the second LF. */
-	good = span_cut(&token, '\n', &address) && span_cut(&token, '\n', &number) &&
-	       token.data && address_is_path(address) && parse_start(number, &start) &&
-	       token_is_valid(token);
-	if (good && start > now)
-		start = now;
-	if (good && start >= now - PUSH_DEADLINE_SECONDS)
-		append(items, address, token, start);
 	free(text);
 	return good;
 }

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/span.h"
+
 #define PYTHON_METADATA_MAX (1024 * 1024) /* bytes of a file; a larger one is damaged */
 
 /* A device token and its time, or a notification and its start; seconds. */
@@ -40,6 +42,11 @@ bool python_read_tokens(
  */
 bool python_read_push(
     int dirfd, const char *name, int64_t now, struct python_items *items);
+
+/* The same for the text of such a file. */
+bool python_parse_tokens(
+    struct span text, const char *address, int64_t now, struct python_items *items);
+bool python_parse_push(struct span text, int64_t now, struct python_items *items);
 
 void python_items_free(struct python_items *items);
 
