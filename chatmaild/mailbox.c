@@ -275,10 +275,7 @@ int mailbox_make(
 	else if (errno != EEXIST)
 		return -1;
 	box = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (box < 0)
-		return -1;
-
-	rc = fill_box(box, hash, stamp);
+	rc = box < 0 ? -1 : fill_box(box, hash, stamp);
 	if (rc == 0) {
 		/* Also when it was there: a crash may have come before its sync. */
 		rc = sync_directory(dir);
@@ -289,7 +286,8 @@ int mailbox_make(
 		}
 	}
 	error = errno;
-	close(box);
+	if (box >= 0)
+		close(box);
 	if (rc < 0 && made)
 		rmdir(path);
 	errno = error;

@@ -165,6 +165,34 @@ static void make_on_full_disk(void **state)
 	box_deinit(&b);
 }
 
+/* However few descriptors are left: all or nothing. */
+static void make_without_descriptors(void **state)
+{
+	struct rlimit before, few;
+	struct mailbox_stamp stamp;
+	unsigned refused = 0;
+	bool made = false;
+	struct box b;
+
+	box_init(&b);
+	assert_return_code(getrlimit(RLIMIT_NOFILE, &before), errno);
+	few = before;
+	few.rlim_cur = (rlim_t)dup(STDIN_FILENO);
+	close((int)few.rlim_cur);
+	for (; !made; few.rlim_cur++) {
+		assert_return_code(setrlimit(RLIMIT_NOFILE, &few), errno);
+		made = mailbox_make(b.dir, ADDRESS, HASH, &stamp) == 0;
+		assert_true(made || errno == EMFILE);
+		assert_return_code(setrlimit(RLIMIT_NOFILE, &before), errno);
+		if (!made) {
+			assert_false(exists(b.path));
+			refused++;
+		}
+	}
+	assert_in_range(refused, 2, 5);
+	box_deinit(&b);
+}
+
 static void unmake_new_account(void **state)
 {
 	struct mailbox_stamp stamp;
@@ -383,6 +411,7 @@ int main(void)
 		{ SUPPORT_TEST(make_over_leftovers) },
 		{ SUPPORT_TEST(make_blocked_by_file) },
 		{ SUPPORT_TEST(make_on_full_disk) },
+		{ SUPPORT_TEST(make_without_descriptors) },
 		{ SUPPORT_TEST(unmake_new_account) },
 		{ SUPPORT_TEST(unmake_spares_others) },
 		{ SUPPORT_TEST(unmake_of_changed_file) },
