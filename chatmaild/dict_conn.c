@@ -56,6 +56,7 @@ struct dict_conn {
 	 */
 	char *in;
 	size_t in_used, in_len, in_size;
+	size_t in_seen; /* from in_used on: no LF so far */
 	char small[INPUT_SMALL];
 };
 
@@ -378,8 +379,12 @@ static char *next_line(struct dict_conn *c, size_t *len)
 {
 	char *line = c->in + c->in_used;
 	size_t left = c->in_len - c->in_used;
-	const char *lf = left ? memchr(line, '\n', left) : NULL;
+	const char *lf = NULL;
 
+	/* A long line that drips in is not searched from its start each time. */
+	if (left > c->in_seen)
+		lf = memchr(line + c->in_seen, '\n', left - c->in_seen);
+	c->in_seen = lf ? 0 : left;
 	if (lf) {
 		*len = (size_t)(lf - line);
 		c->in_used += *len + 1;
@@ -388,6 +393,7 @@ static char *next_line(struct dict_conn *c, size_t *len)
 	if (!c->eof || left == 0)
 		return NULL;
 	*len = left;
+	c->in_seen = 0;
 	c->in_used = c->in_len;
 	return line;
 }
