@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "chatmaild/push_queue.h"
 #include "chatmaild/store.h"
 #include "chatmaild/worker.h"
 
@@ -33,6 +34,7 @@ void accounts_stop(struct accounts *a)
 	a->d.workers = NULL;
 	store_close(a->d.store);
 	a->d.store = NULL;
+	push_queue_destroy(a->d.pushes); /* NULL unless the test made it */
 	users_destroy(a->d.users);
 	event_base_free(a->d.base);
 }

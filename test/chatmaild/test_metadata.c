@@ -51,7 +51,6 @@ static void relay_stop(struct relay *r)
 	talk_close(&r->t);
 	metadata_service.stop(r->service);
 	accounts_stop(&r->a);
-	push_queue_destroy(r->a.d.pushes);
 }
 
 static void relay_deinit(struct relay *r)

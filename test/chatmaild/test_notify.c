@@ -95,7 +95,6 @@ static void relay_stop(struct relay *r)
 	h2_server_destroy(r->server);
 	event_base_loop(r->a.d.base, EVLOOP_NONBLOCK);
 	accounts_stop(&r->a);
-	push_queue_destroy(r->a.d.pushes);
 }
 
 static void relay_restart(struct relay *r)
