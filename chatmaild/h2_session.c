@@ -24,7 +24,7 @@
 #define HEADER_MAX   (16 * 1024) /* bytes of a response's header, RFC 9113 6.5.2 */
 #define BODY_MAX     (64 * 1024) /* bytes of a response that we let come and drop */
 #define ACKS_MAX     200         /* replies to PING and SETTINGS that wait */
-#define CHATTER_MAX  20000       /* frames within CHATTER_MS that bring no answer */
+#define CHATTER_MAX  5000        /* frames within CHATTER_MS that bring no answer */
 #define CHATTER_MS   10000
 #define FRAME_HEADER 9 /* bytes, RFC 9113 section 4.1 */
 

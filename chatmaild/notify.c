@@ -17,8 +17,8 @@
 
 struct notify {
 	struct daemon *daemon;
-	struct h2 *h2; /* NULL while it is being replaced or destroyed */
-	/* What it was made with. */
+	struct h2 *h2;
+	/* What h2 was made with. */
 	char *url, *ca_file;
 	int max_streams;
 	bool ipv4_only;
@@ -103,7 +103,7 @@ static void notify_pump(struct notify *n)
 	time_t now = time(NULL);
 	struct push *push;
 
-	while (n->h2 && h2_room(n->h2) > 0 && (push = push_queue_take(q, now))) {
+	while (h2_room(n->h2) > 0 && (push = push_queue_take(q, now))) {
 		push->stream = n;
 		h2_post(n->h2, span_of(push->token), on_done, push);
 	}
