@@ -205,7 +205,6 @@ static void python_state(void **state)
 	assert_int_equal(access(file, F_OK), 0);
 	free(file);
 	accounts_stop(&a);
-	push_queue_destroy(a.d.pushes);
 
 	/* Once only. */
 	python_pushes(&a, now + 1);
