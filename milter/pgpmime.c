@@ -1,5 +1,5 @@
 /*
- * PGP/MIME: the multipart walker's events, each handed to who judges it.
+ * PGP/MIME: which part must be what.
  */
 #include "milter/pgpmime.h"
 
@@ -13,108 +13,67 @@ const char *pgpmime_init(
 {
 	*p = (struct pgpmime){ .control.len = 0 };
 	openpgp_init(&p->openpgp, armor_version_accepted);
-	return mime_init(&p->mime, boundary);
+	return parts_init(&p->parts, boundary);
 }
 
 void pgpmime_deinit(struct pgpmime *p)
 {
-	mime_deinit(&p->mime);
+	parts_deinit(&p->parts);
 }
 
-static const char *begin_part(struct pgpmime *p, struct span block)
+static const char *begin_part(void *arg, unsigned n, const struct part *part)
 {
 	static const char *const subtype[] = {
 		[CONTROL_PART] = "pgp-encrypted",
 		[DATA_PART] = "octet-stream",
 	};
-	struct part part;
-	const char *why;
 
-	if (p->mime.parts > DATA_PART)
+	if (n > DATA_PART)
 		return "pgp/mime: more than two parts";
-	why = part_parse(&part, block);
-	if (why)
-		return why;
-	if (!content_type_is(&part.type, "application", subtype[p->mime.parts]))
-		return "pgp/mime: part of another type";
-	transfer_init(&p->transfer, part.encoding);
-	return NULL;
+	return content_type_is(&part->type, "application", subtype[n])
+		   ? NULL
+		   : "pgp/mime: part of another type";
 }
 
-static const char *feed_decoded(struct pgpmime *p, struct span text)
+static const char *feed_part(void *arg, unsigned n, struct span text)
 {
-	if (p->mime.parts == DATA_PART)
+	struct pgpmime *p = arg;
+
+	if (n == DATA_PART)
 		return openpgp_feed(&p->openpgp, text);
 	return part_text_add(&p->control, text) ? NULL
 						: "pgp/mime: control part too long";
 }
 
-static const char *feed_part(struct pgpmime *p, struct span text)
+static const char *end_part(void *arg, unsigned n)
 {
-	const char *why = NULL;
-
-	while (!why && text.len) {
-		struct span out;
-		const char *undecodable = transfer_feed(&p->transfer, &text, &out);
-
-		why = feed_decoded(p, out);
-		if (!why)
-			why = undecodable;
-	}
-	return why;
-}
-
-static const char *end_part(struct pgpmime *p)
-{
-	const char *why = transfer_end(&p->transfer);
+	const struct pgpmime *p = arg;
 	struct span text = span_make(p->control.text, p->control.len);
 
-	if (why)
-		return why;
-	if (p->mime.parts == DATA_PART)
+	if (n == DATA_PART)
 		return openpgp_end(&p->openpgp);
 	return span_is(span_trim(text), "Version: 1") ? NULL
 						      : "pgp/mime: not Version: 1";
 }
 
-static const char *on_event(struct pgpmime *p, const struct mime_event *ev)
+static const char *all_parts(void *arg, unsigned count)
 {
-	switch (ev->type) {
-	case MIME_HEADER:
-		return begin_part(p, ev->text);
-	case MIME_BODY:
-		return feed_part(p, ev->text);
-	case MIME_PART_END:
-		return end_part(p);
-	case MIME_BAD:
-		return ev->why;
-	default:
-		return NULL;
-	}
+	return count == DATA_PART ? NULL : "pgp/mime: not two parts";
 }
+
+static const struct parts_judge judge = {
+	.begin = begin_part,
+	.text = feed_part,
+	.end = end_part,
+	.all = all_parts,
+};
 
 const char *pgpmime_feed(struct pgpmime *p, struct span text)
 {
-	const char *why = NULL;
-	struct mime_event ev;
-
-	while (!why && text.len) {
-		text = span_skip(text, mime_feed(&p->mime, text, &ev));
-		why = on_event(p, &ev);
-	}
-	return why;
+	return parts_feed(&p->parts, &judge, p, text);
 }
 
 const char *pgpmime_end(struct pgpmime *p)
 {
-	const char *why;
-	struct mime_event ev;
-
-	do {
-		mime_end(&p->mime, &ev);
-		why = on_event(p, &ev);
-	} while (!why && ev.type != MIME_DONE);
-	if (!why && p->mime.parts != DATA_PART)
-		why = "pgp/mime: not two parts";
-	return why;
+	return parts_end(&p->parts, &judge, p);
 }

@@ -7,13 +7,11 @@
 #ifndef MILTER_PGPMIME_H
 #define MILTER_PGPMIME_H
 
-#include "milter/mime.h"
 #include "milter/openpgp.h"
-#include "milter/part.h"
+#include "milter/parts.h"
 
 struct pgpmime {
-	struct mime mime;
-	struct transfer transfer; /* of the part being read */
+	struct parts parts;
 	struct openpgp openpgp;
 	struct part_text control; /* the first part's body */
 };

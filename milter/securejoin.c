@@ -12,95 +12,59 @@ bool securejoin_asked(struct span value)
 const char *securejoin_init(struct securejoin *s, struct span boundary)
 {
 	*s = (struct securejoin){ .text.len = 0 };
-	return mime_init(&s->mime, boundary);
+	return parts_init(&s->parts, boundary);
 }
 
 void securejoin_deinit(struct securejoin *s)
 {
-	mime_deinit(&s->mime);
+	parts_deinit(&s->parts);
 }
 
-static const char *begin_part(struct securejoin *s, struct span block)
+static const char *begin_part(void *arg, unsigned n, const struct part *part)
 {
-	struct part part;
-	const char *why;
-
-	if (s->mime.parts > 1)
+	if (n > 1)
 		return "secure-join: more than one part";
-	why = part_parse(&part, block);
-	if (why)
-		return why;
-	if (!content_type_is(&part.type, "text", "plain"))
-		return "secure-join: not text/plain";
-	transfer_init(&s->transfer, part.encoding);
-	return NULL;
+	return content_type_is(&part->type, "text", "plain")
+		   ? NULL
+		   : "secure-join: not text/plain";
 }
 
-static const char *feed_part(struct securejoin *s, struct span text)
+static const char *feed_part(void *arg, unsigned n, struct span text)
 {
-	const char *why = NULL;
+	struct securejoin *s = arg;
 
-	while (!why && text.len) {
-		struct span out;
-
-		why = transfer_feed(&s->transfer, &text, &out);
-		if (!part_text_add(&s->text, out))
-			why = "secure-join: text too long";
-	}
-	return why;
+	return part_text_add(&s->text, text) ? NULL : "secure-join: text too long";
 }
 
-static const char *end_part(struct securejoin *s)
+static const char *end_part(void *arg, unsigned n)
 {
-	const char *why = transfer_end(&s->transfer);
+	const struct securejoin *s = arg;
 	struct span text = span_trim(span_make(s->text.text, s->text.len));
 
-	if (why)
-		return why;
-	if (!span_is_nocase(text, "secure-join: vc-request") &&
-	    !span_is_nocase(text, "secure-join: vg-request"))
-		return "secure-join: other text";
-	return NULL;
+	if (span_is_nocase(text, "secure-join: vc-request") ||
+	    span_is_nocase(text, "secure-join: vg-request"))
+		return NULL;
+	return "secure-join: other text";
 }
 
-static const char *on_event(struct securejoin *s, const struct mime_event *ev)
+static const char *all_parts(void *arg, unsigned count)
 {
-	switch (ev->type) {
-	case MIME_HEADER:
-		return begin_part(s, ev->text);
-	case MIME_BODY:
-		return feed_part(s, ev->text);
-	case MIME_PART_END:
-		return end_part(s);
-	case MIME_BAD:
-		return ev->why;
-	default:
-		return NULL;
-	}
+	return count == 1 ? NULL : "secure-join: no part";
 }
+
+static const struct parts_judge judge = {
+	.begin = begin_part,
+	.text = feed_part,
+	.end = end_part,
+	.all = all_parts,
+};
 
 const char *securejoin_feed(struct securejoin *s, struct span text)
 {
-	const char *why = NULL;
-	struct mime_event ev;
-
-	while (!why && text.len) {
-		text = span_skip(text, mime_feed(&s->mime, text, &ev));
-		why = on_event(s, &ev);
-	}
-	return why;
+	return parts_feed(&s->parts, &judge, s, text);
 }
 
 const char *securejoin_end(struct securejoin *s)
 {
-	const char *why;
-	struct mime_event ev;
-
-	do {
-		mime_end(&s->mime, &ev);
-		why = on_event(s, &ev);
-	} while (!why && ev.type != MIME_DONE);
-	if (!why && s->mime.parts != 1)
-		why = "secure-join: no part";
-	return why;
+	return parts_end(&s->parts, &judge, s);
 }

@@ -7,12 +7,10 @@
 #ifndef MILTER_SECUREJOIN_H
 #define MILTER_SECUREJOIN_H
 
-#include "milter/mime.h"
-#include "milter/part.h"
+#include "milter/parts.h"
 
 struct securejoin {
-	struct mime mime;
-	struct transfer transfer;
+	struct parts parts;
 	struct part_text text;
 };
 
