@@ -20,11 +20,11 @@
 #include "chatmaild/users.h"
 #include "chatmaild/worker.h"
 
-/* Hashing takes milliseconds of CPU: on all cores, but never before anything else. */
+/* Hashing takes milliseconds of CPU: on all cores, but after the loop. */
 #define HASHERS_MAX 16
 
 /* These wait for the disk, which is faster with some at once. */
-#define WORKERS 4
+#define WORKERS 2
 
 /* After SIGTERM: how long mail in flight may take, how often we look whether it is
  * done. */
@@ -100,9 +100,8 @@ static struct event_base *new_base(void)
 
 struct daemon *daemon_create(struct config *config)
 {
-	const struct workers_options hashers = {
-		.threads = hasher_threads(), .idle = true, .name = "hasher"
-	};
+	const struct workers_options hashers = { .threads = hasher_threads(),
+		.name = "hasher" };
 	const struct workers_options workers = { .threads = WORKERS };
 	struct daemon *d = calloc(1, sizeof(*d));
 	bool fresh = false;
