@@ -22,7 +22,7 @@
 #define WORTH_A_RETRY 100
 
 enum h2_state {
-	H2_IDLE, /* nobody wanted anything so far */
+	H2_IDLE, /* nobody wants anything */
 	H2_BACKING_OFF,
 	H2_DIALLING,
 	H2_GREETING, /* connected, the peer's SETTINGS are due */
@@ -46,6 +46,7 @@ struct h2 {
 	struct event retry;
 	unsigned failures; /* in a row */
 	bool warned;       /* in this episode of failures */
+	bool wanted;       /* and nothing was posted since */
 	struct h2_counters counters;
 };
 
@@ -143,20 +144,28 @@ static void on_dial_failed(void *arg, const char *why)
 
 /*
  * The session is over or takes no more: the next one, at once if this one was of use. A
- * peer that leaves after a few answers is met once a second.
+ * peer that leaves after a few answers is met once a second, one that wants no idle
+ * connections when there is something to send. False if this was one more failure.
  */
-static void h2_replace(struct h2 *h, const struct h2_session_life *life)
+static bool h2_replace(struct h2 *h, const struct h2_session_life *life)
 {
+	bool young = life->ms < h->timing->retry_max;
+
 	h->session = NULL;
-	if (!life->ready || (life->answered == 0 && life->ms < h->timing->retry_max)) {
+	if (life->ready && life->posted == 0 && young && !h->wanted) {
+		h2_enter(h, H2_IDLE);
+		return true;
+	}
+	if (!life->ready || (life->answered == 0 && young)) {
 		h2_back_off(h);
-		return;
+		return false;
 	}
 	h->failures = 0;
 	h2_try_after(
 	    h, life->answered < WORTH_A_RETRY && life->ms < h->timing->retry_min
 		   ? h->timing->retry_min
 		   : 0);
+	return true;
 }
 
 static void on_session_ready(void *arg, struct h2_session *s)
@@ -205,8 +214,7 @@ static void on_session_leaving(void *arg, struct h2_session *s)
 		h2_session_destroy(oldest);
 	}
 	h->leaving[h->nleaving++] = s;
-	h2_replace(h, &life);
-	if (h->failures == 0)
+	if (h2_replace(h, &life))
 		return;
 	h2_warn(h, "asks us to leave at once");
 	h->events->on_down(h->arg);
@@ -226,12 +234,12 @@ static void on_session_end(void *arg, struct h2_session *s, const char *why)
 		return;
 	if (!life.ready)
 		h->counters.connect_failures++;
-	h2_replace(h, &life);
-	if (h->failures > 0)
+	if (!h2_replace(h, &life))
 		h2_warn(h, why ? why : "left at once");
 	else
 		log_debug("h2: %s: %s", h->authority, why ? why : "left");
-	h->events->on_down(h->arg);
+	if (h->state != H2_IDLE)
+		h->events->on_down(h->arg);
 }
 
 static const struct h2_session_events session_events = {
@@ -376,6 +384,7 @@ void h2_destroy(struct h2 *h)
 
 void h2_want(struct h2 *h)
 {
+	h->wanted = true;
 	if (h->state == H2_IDLE)
 		h2_connect(h);
 }
@@ -388,6 +397,7 @@ unsigned h2_room(const struct h2 *h)
 void h2_post(struct h2 *h, struct span body, h2_done *done, void *arg)
 {
 	assert(h->session);
+	h->wanted = false;
 	h2_session_post(h->session, body, done, arg);
 }
 

@@ -32,8 +32,7 @@ struct h2_timing {
 
 /*
  * 60 s for a request, 1 to 60 s between attempts, 15 s for a PING's answer. An idle
- * connection is asked each minute: less than the 75 s after which nginx closes one, and
- * than what any NAT remembers.
+ * connection is asked each minute, so that no NAT on the way forgets it.
  */
 extern const struct h2_timing h2_timing;
 
@@ -71,7 +70,8 @@ struct h2_events {
 
 /*
  * Copies o but for its timing. NULL if url or ca_file is no good; *why then tells, a
- * literal. Connects with the first h2_want(), and stays connected from then on.
+ * literal. Connects with the first h2_want(), and stays connected from then on, unless a
+ * peer closes a connection unused before it is retry_max old: that waits for h2_want().
  */
 struct h2 *h2_create(struct event_base *base, const struct h2_options *o,
     const struct h2_events *events, void *arg, const char **why);

@@ -635,6 +635,10 @@ void h2_session_post(struct h2_session *s, struct span body, h2_done *done, void
 
 struct h2_session_life h2_session_life(const struct h2_session *s)
 {
-	return (
-	    struct h2_session_life){ s->ready, s->answered, now_ms() - s->begun_ms };
+	return (struct h2_session_life){
+		.ready = s->ready,
+		.posted = s->posted,
+		.answered = s->answered,
+		.ms = now_ms() - s->begun_ms,
+	};
 }

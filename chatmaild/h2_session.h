@@ -46,8 +46,9 @@ void h2_session_post(struct h2_session *s, struct span body, h2_done *done, void
 /* Of what use it was: tells how soon to try again. */
 struct h2_session_life {
 	bool ready;
-	uint64_t answered; /* POSTs */
-	int64_t ms;        /* since it was made */
+	uint32_t posted;
+	uint64_t answered;
+	int64_t ms; /* since it was made */
 };
 struct h2_session_life h2_session_life(const struct h2_session *s);
 

@@ -596,6 +596,39 @@ static void lost_one_is_replaced(void **state)
 	fixture_deinit(&f);
 }
 
+static bool has_none(void *arg)
+{
+	return !is_ready(arg);
+}
+
+/* A peer that wants no idle connections gets none before there is something to send. */
+static void unused_one_may_be_closed(void **state)
+{
+	struct fixture f;
+
+	fixture_init(&f);
+	f.timing.retry_min = 1;
+	f.timing.retry_max = 60000;
+	connect_it(&f);
+	post_all(&f, 1);
+	h2_server_leave_all(f.server);
+	support_loop(f.base, greeted_twice, &f);
+	support_loop(f.base, is_ready, &f);
+	h2_server_leave_all(f.server);
+	support_loop(f.base, has_none, &f);
+	for (int turns = 0; turns < 50; turns++)
+		event_base_loop(f.base, EVLOOP_NONBLOCK);
+	assert_int_equal(f.seen->accepted, 2);
+	assert_int_equal(f.downs, 0);
+	h2_want(f.h2);
+	post_all(&f, 1);
+	assert_int_equal(f.answered, 2);
+	assert_int_equal(f.seen->accepted, 3);
+	assert_int_equal(f.counters->lost, 0);
+	assert_int_equal(logged(&f, "trying again"), 0);
+	fixture_deinit(&f);
+}
+
 static void peer_that_leaves_is_replaced(void **state)
 {
 	struct fixture f;
@@ -905,6 +938,7 @@ int main(void)
 		{ SUPPORT_TEST(idle_connection_is_kept) },
 		{ SUPPORT_TEST(dead_connection_is_noticed) },
 		{ SUPPORT_TEST(lost_one_is_replaced) },
+		{ SUPPORT_TEST(unused_one_may_be_closed) },
 		{ SUPPORT_TEST(peer_that_leaves_is_replaced) },
 		{ SUPPORT_TEST(leaving_one_finishes) },
 		{ SUPPORT_TEST(stream_ids_run_out) },
