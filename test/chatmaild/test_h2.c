@@ -256,7 +256,7 @@ static void answers(void **state)
 	struct fixture f;
 
 	fixture_init(&f);
-	f.timing.request = 300;
+	f.timing.request = 1000;
 	f.script.step[0] = c->step;
 	f.script.nsteps = 2; /* the next ones are answered */
 	connect_it(&f);
