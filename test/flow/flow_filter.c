@@ -4,35 +4,26 @@
  */
 #include <event2/bufferevent.h>
 #include <event2/event.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "chatmaild/endpoint.h"
+#include "test/flow/built.h"
 #include "test/flow/sample_mail.h"
 #include "test/flow/smtp_sink.h"
-#include "test/support.h"
 
-#define ALICE    "alice@relay.example"
-#define BOB      "bob@relay.example"
+#define ALICE    "alice@" BUILT_DOMAIN
+#define BOB      "bob@" BUILT_DOMAIN
 #define REFUSED  "523 Encryption Needed: Invalid Unencrypted Mail\r\n"
 #define MAILS    200
 #define KILLS    5
 #define ID_BYTES 32
 
 struct flow {
-	char *dir;
+	struct built built;
 	struct event_base *base;
 	struct smtp_sink *sink; /* behind both directions */
-	pid_t pid;
-	bool queued[MAILS]; /* by the sink */
+	bool queued[MAILS];     /* by the sink */
 };
 
 /* One SMTP session with the daemon. */
@@ -41,85 +32,6 @@ struct session {
 	bool over;
 	struct event_base *base;
 };
-
-static void write_config(const struct flow *f)
-{
-	const struct passwd *pw = getpwuid(geteuid());
-	char *path = support_path(f->dir, "chatmail.ini");
-	char *text;
-	int len;
-
-	assert_non_null(pw);
-	len = asprintf(&text,
-	    "[params]\nmail_domain = relay.example\nmail_user = %s\n"
-	    "max_user_send_burst_size = 1000\n"
-	    "mailboxes_dir = %s/mail\nstate_dir = %s/state\n"
-	    "auth_socket = unix:%s/auth\nmetadata_socket = unix:%s/metadata\n"
-	    "lastlogin_socket = unix:%s/lastlogin\nhttp_socket = unix:%s/http\n"
-	    "admin_socket = unix:%s/admin\n"
-	    "filter_outgoing_socket = unix:%s/outgoing\n"
-	    "filter_incoming_socket = unix:%s/incoming\n"
-	    "reinject_outgoing = unix:%s/sink\nreinject_incoming = unix:%s/sink\n",
-	    pw->pw_name, f->dir, f->dir, f->dir, f->dir, f->dir, f->dir, f->dir, f->dir,
-	    f->dir, f->dir, f->dir);
-	assert_true(len > 0);
-	support_write_file(path, span_make(text, (size_t)len));
-	free(text);
-	free(path);
-}
-
-static void make_dir(const struct flow *f, const char *name)
-{
-	char *path = support_path(f->dir, name);
-
-	assert_int_equal(mkdir(path, 0700), 0);
-	free(path);
-}
-
-static int connect_to(const struct flow *f, const char *name)
-{
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_true(fd >= 0);
-	assert_true(snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/%s", f->dir,
-			name) < (int)sizeof(sun.sun_path));
-	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0)
-		return fd;
-	close(fd);
-	return -1;
-}
-
-/* Start the daemon; it listens when this returns. */
-static void start(struct flow *f)
-{
-	const char *program = getenv("CHATMAILD");
-	char *ini = support_path(f->dir, "chatmail.ini");
-	int fd;
-
-	assert_non_null(program);
-	f->pid = fork();
-	if (f->pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		execl(program, program, "-c", ini, (char *)NULL);
-		_exit(127);
-	}
-	free(ini);
-	while ((fd = connect_to(f, "incoming")) < 0) {
-		assert_int_equal(waitpid(f->pid, NULL, WNOHANG), 0);
-		usleep(1000);
-	}
-	close(fd);
-}
-
-static int stop(struct flow *f, int signo)
-{
-	int status;
-
-	kill(f->pid, signo);
-	assert_int_equal(waitpid(f->pid, &status, 0), f->pid);
-	return status;
-}
 
 static void on_sink_mail(void *arg, struct span mail)
 {
@@ -138,26 +50,25 @@ static void flow_init(struct flow *f)
 {
 	char *path;
 
-	*f = (struct flow){ .dir = support_tmpdir(), .base = event_base_new() };
-	path = support_path(f->dir, "sink");
+	*f = (struct flow){ .base = event_base_new() };
+	built_init(&f->built);
+	built_configure(&f->built, "max_user_send_burst_size = 1000\n");
+	built_add_account(&f->built, ALICE);
+	path = built_path(&f->built, "mail/" ALICE "/enforceE2EEincoming");
+	support_write_file(path, span_of(""));
+	free(path);
+	path = built_path(&f->built, "postfix.sock");
 	f->sink = smtp_sink_create(f->base, path);
 	f->sink->on_mail = on_sink_mail;
 	f->sink->arg = f;
 	free(path);
-	make_dir(f, "mail");
-	make_dir(f, "mail/" ALICE);
-	path = support_path(f->dir, "mail/" ALICE "/enforceE2EEincoming");
-	support_write_file(path, span_of(""));
-	free(path);
-	make_dir(f, "state");
-	write_config(f);
 }
 
 static void flow_deinit(struct flow *f)
 {
 	smtp_sink_destroy(f->sink);
 	event_base_free(f->base);
-	support_tmpdir_remove(f->dir);
+	built_deinit(&f->built);
 }
 
 static void on_over(struct bufferevent *bev, short what, void *arg)
@@ -170,7 +81,7 @@ static void on_over(struct bufferevent *bev, short what, void *arg)
 /* False: nobody listens. */
 static bool session_begin(struct session *s, struct flow *f, const char *name)
 {
-	int fd = connect_to(f, name);
+	int fd = built_try_connect(&f->built, name);
 
 	if (fd < 0)
 		return false;
@@ -245,8 +156,8 @@ static const struct direction_case {
 	const char *socket;
 	const char *from, *rcpt;
 } direction_cases[] = {
-	{ "outgoing", "outgoing", ALICE, "bob@b.example" },
-	{ "incoming", "incoming", "eve@e.example", ALICE },
+	{ "outgoing", "outgoing.sock", ALICE, "bob@b.example" },
+	{ "incoming", "incoming.sock", "eve@e.example", ALICE },
 };
 
 static void direction(void **state)
@@ -258,7 +169,7 @@ static void direction(void **state)
 	struct flow f;
 
 	flow_init(&f);
-	start(&f);
+	built_start(&f.built);
 	assert_true(session_begin(&s, &f, row->socket));
 	assert_true(hears(&s, "220 "));
 	assert_true(says(&s, "EHLO mx.example\r\n", "250-"));
@@ -274,7 +185,7 @@ static void direction(void **state)
 		evbuffer_free(mail);
 	}
 	bufferevent_free(s.bev);
-	assert_int_equal(stop(&f, SIGTERM), 0);
+	built_stop(&f.built);
 	flow_deinit(&f);
 	evbuffer_free(clear);
 }
@@ -286,15 +197,15 @@ static void forged_from(void **state)
 	struct flow f;
 
 	flow_init(&f);
-	start(&f);
-	assert_true(session_begin(&s, &f, "outgoing"));
+	built_start(&f.built);
+	assert_true(session_begin(&s, &f, "outgoing.sock"));
 	assert_true(hears(&s, "220 "));
 	assert_true(says(&s, "EHLO mx.example\r\n", "250-"));
 	assert_true(sends(
 	    &s, ALICE, BOB, mail, "500 Invalid FROM <" BOB "> for <" ALICE ">\r\n"));
 	assert_int_equal(f.sink->connections, 0);
 	bufferevent_free(s.bev);
-	assert_int_equal(stop(&f, SIGTERM), 0);
+	built_stop(&f.built);
 	flow_deinit(&f);
 	evbuffer_free(mail);
 }
@@ -309,7 +220,7 @@ static bool send_numbered(struct flow *f, unsigned n)
 
 	snprintf(line, sizeof(line), "Message-ID: <m%u@x>\r\n", n);
 	evbuffer_prepend(mail, line, strlen(line));
-	if (session_begin(&s, f, "outgoing")) {
+	if (session_begin(&s, f, "outgoing.sock")) {
 		ok = hears(&s, "220 ") && says(&s, "EHLO mx.example\r\n", "250-") &&
 		     sends(&s, ALICE, BOB, mail, "250 ");
 		bufferevent_free(s.bev);
@@ -344,8 +255,8 @@ static void killed(void **state)
 		struct kill k;
 		struct event *timer;
 
-		start(&f);
-		k = (struct kill){ .pid = f.pid };
+		built_start(&f.built);
+		k = (struct kill){ .pid = f.built.pid };
 		timer = evtimer_new(f.base, on_time_to_kill, &k);
 		evtimer_add(timer, &soon);
 		while (n < MAILS && !k.done) {
@@ -353,7 +264,7 @@ static void killed(void **state)
 			good += acknowledged[n++];
 		}
 		event_free(timer);
-		stop(&f, SIGKILL);
+		built_kill(&f.built);
 	}
 	for (unsigned i = 0; i < n; i++)
 		assert_true(!acknowledged[i] || f.queued[i]);
