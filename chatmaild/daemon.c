@@ -14,6 +14,7 @@
 #include "chatmaild/log.h"
 #include "chatmaild/push_queue.h"
 #include "chatmaild/reload.h"
+#include "chatmaild/slice.h"
 #include "chatmaild/stall.h"
 #include "chatmaild/store.h"
 #include "chatmaild/systemd.h"
@@ -311,6 +312,7 @@ void daemon_run(struct daemon *d)
 {
 	struct runner r;
 
+	slice_shorten(); /* only here: threads that are there already keep theirs */
 	runner_init(&r, d);
 	format_status(d, r.status);
 	log_info("ready: %s", r.status);
