@@ -653,13 +653,18 @@ static const struct integer_case {
 	{ "blank inside", "1 0", false, 0 },
 };
 
-static void integer(void **state)
+static void check_integer(
+    const struct integer_case *c, bool (*read)(struct span, int64_t *))
 {
-	const struct integer_case *c = *state;
 	int64_t got = 0;
 
-	assert_int_equal(config_parse_integer(span_of(c->text), &got), c->good);
+	assert_int_equal(read(span_of(c->text), &got), c->good);
 	assert_true(got == c->value);
+}
+
+static void integer(void **state)
+{
+	check_integer(*state, config_parse_integer);
 }
 
 static const struct integer_case size_cases[] = {
@@ -682,11 +687,7 @@ static const struct integer_case size_cases[] = {
 
 static void size(void **state)
 {
-	const struct integer_case *c = *state;
-	int64_t got = 0;
-
-	assert_int_equal(config_parse_size(span_of(c->text), &got), c->good);
-	assert_true(got == c->value);
+	check_integer(*state, config_parse_size);
 }
 
 static const struct decimal_case {

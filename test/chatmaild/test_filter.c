@@ -173,6 +173,21 @@ static void greet(struct client *c)
 	expect(c, "250-relay.example\r\n250-8BITMIME\r\n250 SIZE 8388608\r\n");
 }
 
+/* A filter and one client of it, greeted. */
+static void session_init(
+    struct fixture *f, struct client *c, enum mail_direction direction)
+{
+	fixture_init(f, direction);
+	client_init(c, f);
+	greet(c);
+}
+
+static void session_deinit(struct fixture *f, struct client *c)
+{
+	client_deinit(c);
+	fixture_deinit(f);
+}
+
 static void begin_mail(struct client *c, const char *from, const char *rcpt)
 {
 	char line[512];
@@ -276,9 +291,7 @@ static void talk_begin(void *arg)
 {
 	struct talk *t = arg;
 
-	fixture_init(&t->f, MAIL_OUTGOING);
-	client_init(&t->c, &t->f);
-	greet(&t->c);
+	session_init(&t->f, &t->c, MAIL_OUTGOING);
 }
 
 static void talk_feed(void *arg, const char *bytes, size_t len)
@@ -299,8 +312,7 @@ static void talk_end(void *arg, const char *cut)
 		expect(&t->c, "221 Bye\r\n");
 	}
 	expect_close(&t->c);
-	client_deinit(&t->c);
-	fixture_deinit(&t->f);
+	session_deinit(&t->f, &t->c);
 }
 
 /* Pipelined, dripping, in any cut: the same answers in the same order. */
@@ -323,8 +335,7 @@ static void before_ehlo(void **state)
 	expect(&c,
 	    "220 relay.example ESMTP\r\n503 5.5.1 EHLO first, and one MAIL only\r\n"
 	    "250 OK\r\n503 5.5.1 EHLO first, and one MAIL only\r\n");
-	client_deinit(&c);
-	fixture_deinit(&f);
+	session_deinit(&f, &c);
 }
 
 /* What is wrong with the bytes of a mail, whatever it says. */
@@ -361,9 +372,7 @@ static void data_begin(void *arg)
 {
 	struct data_talk *t = arg;
 
-	fixture_init(&t->f, MAIL_OUTGOING);
-	client_init(&t->c, &t->f);
-	greet(&t->c);
+	session_init(&t->f, &t->c, MAIL_OUTGOING);
 	begin_mail(&t->c, ALICE, "bob@b.example");
 }
 
@@ -385,8 +394,7 @@ static void data_end(void *arg, const char *cut)
 	expect(&t->c, "250 OK\r\n221 Bye\r\n");
 	expect_close(&t->c);
 	assert_int_equal(t->f.sink->connections, 0);
-	client_deinit(&t->c);
-	fixture_deinit(&t->f);
+	session_deinit(&t->f, &t->c);
 }
 
 static void data(void **state)
@@ -428,9 +436,7 @@ static void sizes(void **state)
 
 	if (row->size)
 		assert_int_equal(evbuffer_get_length(mail), row->size);
-	fixture_init(&f, MAIL_OUTGOING);
-	client_init(&c, &f);
-	greet(&c);
+	session_init(&f, &c, MAIL_OUTGOING);
 	begin_mail(&c, ALICE, "bob@b.example");
 	say_mail(&c, mail);
 	settle(&f);
@@ -442,8 +448,7 @@ static void sizes(void **state)
 	assert_int_equal(f.filter->counters.reinjected, 1);
 	assert_int_equal(f.filter->counters.verdict[VERDICT_IS_ENCRYPTED], 1);
 	assert_int_equal(f.filter->counters.bytes, evbuffer_get_length(mail));
-	client_deinit(&c);
-	fixture_deinit(&f);
+	session_deinit(&f, &c);
 	evbuffer_free(mail);
 }
 
@@ -454,9 +459,7 @@ static void too_large(void **state)
 	struct fixture f;
 	struct client c;
 
-	fixture_init(&f, MAIL_OUTGOING);
-	client_init(&c, &f);
-	greet(&c);
+	session_init(&f, &c, MAIL_OUTGOING);
 	begin_mail(&c, ALICE, "bob@b.example");
 	send_mail(&c, mail, "552 Message exceeds maximum size\r\n");
 	settle(&f);
@@ -465,8 +468,7 @@ static void too_large(void **state)
 	assert_int_equal(f.filter->counters.too_large, 1);
 	begin_mail(&c, ALICE, "bob@b.example");
 	send_mail(&c, small, QUEUED);
-	client_deinit(&c);
-	fixture_deinit(&f);
+	session_deinit(&f, &c);
 	evbuffer_free(mail);
 	evbuffer_free(small);
 }
@@ -482,9 +484,7 @@ static void dots(void **state)
 		struct client c;
 
 		assert_int_equal(evbuffer_get_length(mail), sizes[i]);
-		fixture_init(&f, MAIL_INCOMING);
-		client_init(&c, &f);
-		greet(&c);
+		session_init(&f, &c, MAIL_INCOMING);
 		begin_mail(&c, "bounces@list.example", ALICE);
 		send_mail(&c, mail, QUEUED);
 		support_assert_span(smtp_sink_mail(f.sink), sample_span(mail));
@@ -494,8 +494,7 @@ static void dots(void **state)
 		    span_of("EHLO relay.example\nMAIL FROM:<> BODY=8BITMIME\n"
 			    "RCPT TO:<" ALICE ">\nDATA\nQUIT\n"));
 		assert_int_equal(f.filter->counters.verdict[VERDICT_IS_ALLOWED], 1);
-		client_deinit(&c);
-		fixture_deinit(&f);
+		session_deinit(&f, &c);
 		evbuffer_free(mail);
 	}
 }
@@ -506,9 +505,7 @@ static void utf8_body(void **state)
 	struct fixture f;
 	struct client c;
 
-	fixture_init(&f, MAIL_INCOMING);
-	client_init(&c, &f);
-	greet(&c);
+	session_init(&f, &c, MAIL_INCOMING);
 	begin_mail(&c, "eve@e.example", ALICE);
 	say(&c, "From: <eve@e.example>\r\n\r\ncaf\xc3\xa9\r\n.\r\n");
 	expect(&c, QUEUED);
@@ -516,8 +513,7 @@ static void utf8_body(void **state)
 	support_assert_span(smtp_sink_commands(f.sink),
 	    span_of("EHLO relay.example\nMAIL FROM:<eve@e.example> BODY=8BITMIME\n"
 		    "RCPT TO:<" ALICE ">\nDATA\nQUIT\n"));
-	client_deinit(&c);
-	fixture_deinit(&f);
+	session_deinit(&f, &c);
 }
 
 /* Which recipient insists on encryption; alice's mailbox does, bob's does not. */
@@ -586,8 +582,7 @@ static void enforce(void **state)
 		"TO:<" ALICE ">\r\nRCPT TO:<bob@relay.example>\r\nDATA\r\n");
 	expect(&c, "250 OK\r\n250 OK\r\n250 OK\r\n250 OK\r\n" GO_ON);
 	send_mail(&c, mail, REFUSED);
-	client_deinit(&c);
-	fixture_deinit(&f);
+	session_deinit(&f, &c);
 	evbuffer_free(mail);
 	evbuffer_free(encrypted);
 }
@@ -608,8 +603,7 @@ static void passthrough(void **state)
 	send_mail(&c, mail, QUEUED);
 	begin_mail(&c, ALICE, "bob@sub.friends.example");
 	send_mail(&c, mail, REFUSED);
-	client_deinit(&c);
-	fixture_deinit(&f);
+	session_deinit(&f, &c);
 	evbuffer_free(mail);
 }
 
@@ -639,8 +633,7 @@ static void rate_limit(void **state)
 		"FROM:<bob@relay.example>\r\n");
 	expect(&c, "503 5.5.1 Need MAIL command\r\n250 OK\r\n250 OK\r\n250 OK\r\n");
 	assert_int_equal(f.filter->counters.rate_limited, 1);
-	client_deinit(&c);
-	fixture_deinit(&f);
+	session_deinit(&f, &c);
 }
 
 static void no_rate_limit_incoming(void **state)
@@ -662,8 +655,7 @@ static void no_rate_limit_incoming(void **state)
 	}
 	expect(&c, "421 4.7.0 Too many errors\r\n");
 	expect_close(&c);
-	client_deinit(&c);
-	fixture_deinit(&f);
+	session_deinit(&f, &c);
 }
 
 /* Whatever is refused is counted, and as what. */
@@ -743,9 +735,7 @@ static void counted(void **state)
 	struct client c;
 	struct span got;
 
-	fixture_init(&f, row->direction);
-	client_init(&c, &f);
-	greet(&c);
+	session_init(&f, &c, row->direction);
 	say(&c, row->talk);
 	say(&c, "QUIT\r\n");
 	support_loop(f.daemon.base, client_closed, &c);
@@ -755,8 +745,7 @@ static void counted(void **state)
 	assert_true(span_ends(got, span_of(row->reply)));
 	assert_int_equal(counter_of(f.filter, row->counter), 1);
 	assert_int_equal(all_counted(&f.filter->counters), 1);
-	client_deinit(&c);
-	fixture_deinit(&f);
+	session_deinit(&f, &c);
 }
 
 static void many_recipients(void **state)
@@ -766,9 +755,7 @@ static void many_recipients(void **state)
 	struct client c;
 	char line[64];
 
-	fixture_init(&f, MAIL_OUTGOING);
-	client_init(&c, &f);
-	greet(&c);
+	session_init(&f, &c, MAIL_OUTGOING);
 	say(&c, "MAIL FROM:<" ALICE ">\r\n");
 	expect(&c, "250 OK\r\n");
 	for (int i = 0; i < FILTER_RCPT_MAX; i++) {
@@ -791,8 +778,7 @@ static void many_recipients(void **state)
 		assert_string_equal(got, line);
 		free(got);
 	}
-	client_deinit(&c);
-	fixture_deinit(&f);
+	session_deinit(&f, &c);
 	evbuffer_free(mail);
 }
 
@@ -806,9 +792,7 @@ static void long_recipients(void **state)
 	n = snprintf(
 	    line, sizeof(line), "RCPT TO:<%0*d@b.example>\r\n", SMTP_PATH_MAX - 10, 0);
 	assert_true(n > SMTP_PATH_MAX && n < (int)sizeof(line));
-	fixture_init(&f, MAIL_OUTGOING);
-	client_init(&c, &f);
-	greet(&c);
+	session_init(&f, &c, MAIL_OUTGOING);
 	say(&c, "MAIL FROM:<" ALICE ">\r\n");
 	expect(&c, "250 OK\r\n");
 	for (int i = 0; i < FILTER_RCPT_BYTES / SMTP_PATH_MAX; i++) {
@@ -817,8 +801,7 @@ static void long_recipients(void **state)
 	}
 	say(&c, line);
 	expect(&c, "452 4.5.3 Too many recipients\r\n");
-	client_deinit(&c);
-	fixture_deinit(&f);
+	session_deinit(&f, &c);
 }
 
 static void long_lines(void **state)
@@ -828,9 +811,7 @@ static void long_lines(void **state)
 	static char line[100001];
 
 	memset(line, 'a', 100000);
-	fixture_init(&f, MAIL_OUTGOING);
-	client_init(&c, &f);
-	greet(&c);
+	session_init(&f, &c, MAIL_OUTGOING);
 
 	memcpy(line, "NOOP ", 5);
 	strcpy(line + SMTP_COMMAND_MAX - 2, "\r\n");
@@ -845,8 +826,7 @@ static void long_lines(void **state)
 	expect(&c, "500 5.5.2 Line too long\r\n221 Bye\r\n");
 	expect_close(&c);
 	assert_int_equal(f.filter->counters.protocol_errors, 2);
-	client_deinit(&c);
-	fixture_deinit(&f);
+	session_deinit(&f, &c);
 }
 
 /* Somebody who writes and never reads is not listened to for long. */
@@ -855,9 +835,7 @@ static void deaf_client(void **state)
 	struct fixture f;
 	struct client c;
 
-	fixture_init(&f, MAIL_OUTGOING);
-	client_init(&c, &f);
-	greet(&c);
+	session_init(&f, &c, MAIL_OUTGOING);
 	bufferevent_disable(c.bev, EV_READ);
 	for (int i = 0; i < 200000; i++)
 		say(&c, "NOOP\r\n");
@@ -867,8 +845,7 @@ static void deaf_client(void **state)
 	c.want = 200000 * strlen("250 OK\r\n");
 	support_loop(f.daemon.base, client_has, &c);
 	assert_int_equal(evbuffer_get_length(replies(&c)), c.want);
-	client_deinit(&c);
-	fixture_deinit(&f);
+	session_deinit(&f, &c);
 }
 
 /* Postfix takes no more: no more is taken from the client, until it does again. */
@@ -895,8 +872,7 @@ static void flow_control(void **state)
 	smtp_sink_resume(f.sink);
 	expect(&c, QUEUED);
 	support_assert_span(smtp_sink_mail(f.sink), sample_span(mail));
-	client_deinit(&c);
-	fixture_deinit(&f);
+	session_deinit(&f, &c);
 	evbuffer_free(mail);
 }
 
@@ -908,9 +884,7 @@ static void refused_midway(void **state)
 	struct fixture f;
 	struct client c;
 
-	fixture_init(&f, MAIL_OUTGOING);
-	client_init(&c, &f);
-	greet(&c);
+	session_init(&f, &c, MAIL_OUTGOING);
 	begin_mail(&c, ALICE, "bob@b.example");
 	bufferevent_write(c.bev, all.data, 200000);
 	settle(&f);
@@ -925,8 +899,7 @@ static void refused_midway(void **state)
 	expect(&c, REFUSED "250 OK\r\n");
 	assert_int_equal(f.sink->accepted, 0);
 	assert_int_equal(f.sink->connections, 1);
-	client_deinit(&c);
-	fixture_deinit(&f);
+	session_deinit(&f, &c);
 	evbuffer_free(mail);
 }
 
@@ -991,8 +964,7 @@ static void answer(void **state)
 	begin_mail(&c, ALICE, "bob@b.example");
 	send_mail(&c, mail, QUEUED);
 	assert_int_equal(f.sink->accepted, 1);
-	client_deinit(&c);
-	fixture_deinit(&f);
+	session_deinit(&f, &c);
 	evbuffer_free(mail);
 }
 
@@ -1013,8 +985,7 @@ static void both_refuse(void **state)
 	assert_int_equal(f.sink->connections, 1);
 	say(&c, "And more\r\n.\r\n");
 	expect(&c, REFUSED);
-	client_deinit(&c);
-	fixture_deinit(&f);
+	session_deinit(&f, &c);
 	evbuffer_free(mail);
 }
 
@@ -1032,8 +1003,7 @@ static void nobody_listens(void **state)
 	begin_mail(&c, ALICE, "bob@b.example");
 	send_mail(&c, mail, "451 4.3.0 Mail server trouble, try again later\r\n");
 	assert_int_equal(f.filter->counters.reinject_trouble, 1);
-	client_deinit(&c);
-	fixture_deinit(&f);
+	session_deinit(&f, &c);
 	evbuffer_free(mail);
 }
 
@@ -1078,9 +1048,7 @@ static void hang_up_midway(void **state)
 	struct fixture f;
 	struct client c;
 
-	fixture_init(&f, MAIL_OUTGOING);
-	client_init(&c, &f);
-	greet(&c);
+	session_init(&f, &c, MAIL_OUTGOING);
 	begin_mail(&c, ALICE, "bob@b.example");
 	say_mail(&c, mail);
 	settle(&f);
@@ -1164,9 +1132,7 @@ static void stopped(void **state)
 	struct fixture f;
 	struct client c;
 
-	fixture_init(&f, MAIL_OUTGOING);
-	client_init(&c, &f);
-	greet(&c);
+	session_init(&f, &c, MAIL_OUTGOING);
 	begin_mail(&c, ALICE, "bob@b.example");
 	say_mail(&c, mail);
 	settle(&f);

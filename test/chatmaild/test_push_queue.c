@@ -229,6 +229,14 @@ static void expect_call(struct fixture *f)
 	f->calls = 0;
 }
 
+/* USER has these devices, and a message for them came. */
+static void init_due(struct fixture *f, const char *tokens)
+{
+	init(f);
+	add_tokens(f, USER, tokens);
+	message(f, USER);
+}
+
 /* --- one message ----------------------------------------------------------------- */
 
 static void sent(void **state)
@@ -236,9 +244,7 @@ static void sent(void **state)
 	struct fixture f;
 	struct push *p;
 
-	init(&f);
-	add_tokens(&f, USER, "one");
-	message(&f, USER);
+	init_due(&f, "one");
 	expect_sql(&f, "SELECT address || (start - 1800000000) FROM pushes", USER "0");
 	expect_call(&f);
 	p = take_token(&f, "one");
@@ -313,9 +319,7 @@ static void unsent(void **state)
 {
 	struct fixture f;
 
-	init(&f);
-	add_tokens(&f, USER, "one");
-	message(&f, USER);
+	init_due(&f, "one");
 	finish(&f, take_token(&f, "one"), PUSH_UNSENT);
 	f.calls = 0;
 	expect_call(&f);
@@ -334,9 +338,7 @@ static void unsent_for_ever(void **state)
 	struct push *p;
 	struct fixture f;
 
-	init(&f);
-	add_tokens(&f, USER, "one");
-	message(&f, USER);
+	init_due(&f, "one");
 	while ((p = take(&f))) {
 		finish(&f, p, PUSH_UNSENT);
 		assert_true(++times < 100);
@@ -419,9 +421,7 @@ static void found_too_late(void **state)
 {
 	struct fixture f;
 
-	init(&f);
-	add_tokens(&f, USER, "one");
-	message(&f, USER);
+	init_due(&f, "one");
 	restart(&f);
 	f.now += PUSH_DEADLINE_SECONDS + 1;
 	assert_null(take(&f));
@@ -435,9 +435,7 @@ static void tries_survive_a_restart(void **state)
 {
 	struct fixture f;
 
-	init(&f);
-	add_tokens(&f, USER, "one");
-	message(&f, USER);
+	init_due(&f, "one");
 	finish(&f, take_token(&f, "one"), PUSH_FAILED);
 	restart(&f);
 	finish(&f, take_token(&f, "one"), PUSH_FAILED);
@@ -467,9 +465,7 @@ static void clock_set_back(void **state)
 {
 	struct fixture f;
 
-	init(&f);
-	add_tokens(&f, USER, "one");
-	message(&f, USER);
+	init_due(&f, "one");
 	finish(&f, take_token(&f, "one"), PUSH_FAILED);
 	settle(&f);
 	f.now -= 3600;
@@ -485,9 +481,7 @@ static void clock_behind(void **state)
 	struct fixture f;
 	struct push *p;
 
-	init(&f);
-	add_tokens(&f, USER, "one");
-	message(&f, USER);
+	init_due(&f, "one");
 	restart(&f);
 	f.now -= 1000000000;
 	p = take_token(&f, "one");
@@ -503,9 +497,7 @@ static void timer_tells(void **state)
 {
 	struct fixture f;
 
-	init(&f);
-	add_tokens(&f, USER, "one");
-	message(&f, USER);
+	init_due(&f, "one");
 	finish(&f, take_token(&f, "one"), PUSH_FAILED);
 	settle(&f);
 	change(&f, "UPDATE pushes SET due = 1800000001");
@@ -584,9 +576,7 @@ static void again(void **state)
 	struct fixture f;
 	struct push *p;
 
-	init(&f);
-	add_tokens(&f, USER, "one");
-	message(&f, USER);
+	init_due(&f, "one");
 	if (c->moment == READY) {
 		message(&f, USER);
 		p = take_token(&f, "one");
@@ -643,9 +633,7 @@ static void sender_leaves(void **state)
 {
 	struct fixture f;
 
-	init(&f);
-	add_tokens(&f, USER, "one");
-	message(&f, USER);
+	init_due(&f, "one");
 	take_token(&f, "one");
 	push_queue_serve(f.q, NULL, NULL);
 	push_queue_serve(f.q, on_due, &f);
@@ -659,9 +647,7 @@ static void account_is_gone(void **state)
 	struct fixture f;
 	char *path;
 
-	init(&f);
-	add_tokens(&f, USER, "one two");
-	message(&f, USER);
+	init_due(&f, "one two");
 	path = support_path(f.mail, USER);
 	assert_return_code(rmdir(path), errno);
 	assert_null(take(&f));
@@ -708,9 +694,7 @@ static void spread_by_itself(void **state)
 {
 	struct fixture f;
 
-	init(&f);
-	add_tokens(&f, USER, "one two");
-	message(&f, USER);
+	init_due(&f, "one two");
 	restart(&f);
 	expect_call(&f);
 	take_token(&f, "one");
@@ -831,9 +815,7 @@ static void store_in_trouble(void **state)
 	struct fixture f;
 	sqlite3 *db;
 
-	init(&f);
-	add_tokens(&f, USER, "one");
-	message(&f, USER);
+	init_due(&f, "one");
 	assert_int_equal(sqlite3_open(f.file, &db), SQLITE_OK);
 	sqlite3_busy_timeout(db, 5000);
 	assert_int_equal(

@@ -194,12 +194,17 @@ static void armor_feed(void *arg, const char *bytes, size_t len)
 		r->why = openpgp_feed(&r->openpgp, span_make(bytes, len));
 }
 
+static void read_end(struct reader *r)
+{
+	if (!r->why)
+		r->why = openpgp_end(&r->openpgp);
+}
+
 static void armor_end(void *arg, const char *cut)
 {
 	struct reader *r = arg;
 
-	if (!r->why)
-		r->why = openpgp_end(&r->openpgp);
+	read_end(r);
 	if (!r->want && r->why)
 		fail_msg("%s: %s", cut, r->why);
 	if (r->want)
@@ -305,13 +310,11 @@ static void damaged_message(void **state)
 		text[at] = bytes[support_random(&seed, sizeof(bytes))];
 		armor_begin(&whole);
 		armor_feed(&whole, text, len);
-		if (!whole.why)
-			whole.why = openpgp_end(&whole.openpgp);
+		read_end(&whole);
 		armor_begin(&single);
 		for (size_t k = 0; k < len; k++)
 			armor_feed(&single, text + k, 1);
-		if (!single.why)
-			single.why = openpgp_end(&single.openpgp);
+		read_end(&single);
 		assert_ptr_equal(whole.why, single.why);
 		refused += whole.why != NULL;
 		text[at] = was;
