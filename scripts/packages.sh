@@ -20,9 +20,13 @@ RELAY_PACKAGES=(
 	ca-certificates openssl procps qrencode util-linux
 )
 
+# The peers of flow tests that are not of our making.
+# shellcheck disable=SC2034
+PEER_PACKAGES=(nghttp2-server)
+
 # What the tests need beyond these.
 # shellcheck disable=SC2034
-TEST_PACKAGES=(clang clang-format coturn libclang-rt-dev llvm git gnupg nghttp2-server shellcheck)
+TEST_PACKAGES=(clang clang-format coturn libclang-rt-dev llvm git gnupg shellcheck)
 
 POLICY=/usr/sbin/policy-rc.d
 POLICY_ASIDE=$POLICY.chatmail-aside
