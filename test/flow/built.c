@@ -256,6 +256,13 @@ void built_start(struct built *b)
 	built_expect(b, "READY=1\nSTATUS=0 connections");
 }
 
+void built_reload(const struct built *b)
+{
+	assert_return_code(kill(b->pid, SIGHUP), errno);
+	built_expect(b, "RELOADING=1\nMONOTONIC_USEC=");
+	built_expect(b, "READY=1\nSTATUS=");
+}
+
 int built_wait(struct built *b)
 {
 	struct pollfd p = { .fd = b->pidfd, .events = POLLIN };

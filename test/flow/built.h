@@ -68,6 +68,9 @@ void built_launch(struct built *b, const struct built_start *how);
 /* Wait for the next notification that is more than a new status; it must hold text. */
 void built_expect(const struct built *b, const char *text);
 
+/* SIGHUP, and what belongs to it: RELOADING=1 with the time, then READY=1. */
+void built_reload(const struct built *b);
+
 /* Wait for the end. Returns the exit code, or minus the signal. */
 int built_wait(struct built *b);
 

@@ -137,9 +137,7 @@ static void reload_keeps_connections(void **state)
 	fd = built_connect(&b, "auth.sock");
 
 	built_configure(&b, "max_user_send_per_minute = 7\nusername_min_length = 1\n");
-	kill(b.pid, SIGHUP);
-	built_expect(&b, "RELOADING=1\nMONOTONIC_USEC=");
-	built_expect(&b, "READY=1\nSTATUS=");
+	built_reload(&b);
 	assert_dict_answers(fd);
 	close(fd);
 	built_stop(&b);
@@ -166,18 +164,14 @@ static void bad_reload_changes_nothing(void **state)
 	built_init(&b);
 	built_start(&b);
 	write_ini(&b, "[params]\nmax_message_size = huge\n");
-	kill(b.pid, SIGHUP);
-	built_expect(&b, "RELOADING=1");
-	built_expect(&b, "READY=1");
+	built_reload(&b);
 	fd = built_connect(&b, "auth.sock");
 	assert_dict_answers(fd);
 	close(fd);
 
 	/* And what needs a restart waits for one. */
 	built_configure(&b, "metrics_address = inet:127.0.0.1:9\n");
-	kill(b.pid, SIGHUP);
-	built_expect(&b, "RELOADING=1");
-	built_expect(&b, "READY=1");
+	built_reload(&b);
 	close(built_connect(&b, "http.sock"));
 	built_stop(&b);
 	built_deinit(&b);
