@@ -380,15 +380,22 @@ static const struct mistake_case {
 	    "x.ini:3: a control character; take it out\n" },
 };
 
-static void a_mistake(void **state)
+static struct parsed parse_mistake(const struct mistake_case *c)
 {
-	const struct mistake_case *c = *state;
 	char text[1024];
 	struct parsed p;
 
 	snprintf(text, sizeof(text), "[params]\n%s\n", c->lines);
 	p = parse(text);
 	assert_string_equal(p.said, c->said);
+	return p;
+}
+
+static void a_mistake(void **state)
+{
+	const struct mistake_case *c = *state;
+	struct parsed p = parse_mistake(c);
+
 	assert_null(p.config);
 	forget(&p);
 }
@@ -420,12 +427,8 @@ static const struct mistake_case warning_cases[] = {
 static void a_warning(void **state)
 {
 	const struct mistake_case *c = *state;
-	char text[1024];
-	struct parsed p;
+	struct parsed p = parse_mistake(c);
 
-	snprintf(text, sizeof(text), "[params]\n%s\n", c->lines);
-	p = parse(text);
-	assert_string_equal(p.said, c->said);
 	assert_non_null(p.config);
 	assert_false(p.config->echobot && strstr(c->lines, "echobot"));
 	if (strstr(c->lines, "reinject_outgoing"))
