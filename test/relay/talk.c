@@ -165,14 +165,24 @@ static int compare_doubles(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* As people do: a client asked for more than one message a second holds them back. */
+static void pause_between_rounds(void)
+{
+	const struct timespec pause = { .tv_sec = 1, .tv_nsec = 200 * 1000 * 1000 };
+
+	nanosleep(&pause, NULL);
+}
+
 static int exchange(struct talk *t)
 {
 	char text[64];
 	double *ms = t->round_trip;
 
 	for (size_t i = 0; i < t->messages; i++) {
-		double begin = seconds_now();
+		double begin;
 
+		pause_between_rounds();
+		begin = seconds_now();
 		snprintf(text, sizeof text, "ping %zu", i + 1);
 		if (say(t, &t->alice, &t->bob, text) < 0)
 			return -1;
@@ -180,12 +190,13 @@ static int exchange(struct talk *t)
 		if (say(t, &t->bob, &t->alice, text) < 0)
 			return -1;
 		ms[i] = (seconds_now() - begin) * 1000;
+		printf(
+		    "    message %zu there, its answer back: %.0f ms\n", i + 1, ms[i]);
+		fflush(stdout);
 	}
 	qsort(ms, t->messages, sizeof ms[0], compare_doubles);
-	printf("    %zu messages each way, there and back: min %.0f ms, median %.0f "
-	       "ms, max "
-	       "%.0f ms\n",
-	    t->messages, ms[0], ms[t->messages / 2], ms[t->messages - 1]);
+	printf("    of %zu: min %.0f ms, median %.0f ms, max %.0f ms\n", t->messages,
+	    ms[0], ms[t->messages / 2], ms[t->messages - 1]);
 	json_object_set_new(t->report, "round_trip_ms",
 	    json_pack("{s:I, s:f, s:f, s:f}", "messages", (json_int_t)t->messages,
 		"min", ms[0], "median", ms[t->messages / 2], "max",
