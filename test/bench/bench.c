@@ -48,6 +48,15 @@ uint64_t bench_now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
+void bench_real_time(bool on)
+{
+	const struct sched_param param = { .sched_priority = on ? 1 : 0 };
+
+	if (sched_setscheduler(0, on ? SCHED_FIFO : SCHED_OTHER, &param) < 0)
+		fprintf(stderr, "bench: latencies hold delays of the load itself: %s\n",
+		    strerror(errno));
+}
+
 void bench_pin(int cpu)
 {
 	long n = sysconf(_SC_NPROCESSORS_ONLN);

@@ -25,6 +25,12 @@ __attribute__((format(printf, 1, 2), noreturn)) void bench_die(const char *forma
 
 uint64_t bench_now_ns(void); /* monotonic */
 
+/*
+ * From here on this process runs before all others, so that latencies are the daemon's and
+ * hold no wait of our own for a CPU. Needs root; without it says so and goes on.
+ */
+void bench_real_time(bool on);
+
 /* Keep this process, and children to come, on one CPU, or let them use all. On a
  * machine with one CPU nothing happens. */
 void bench_pin(int cpu);
