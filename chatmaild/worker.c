@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -155,16 +154,12 @@ static void run_jobs(const struct workers_options *o, const struct queue *mine)
 
 static void *thread_main(void *arg)
 {
-	static const struct sched_param none = { .sched_priority = 0 };
 	struct workers *w = arg;
 	struct queue mine;
 	struct job *job;
 
 	/* Of this thread: Linux gives each its own. Less than one has is never refused. */
-	if (w->options.idle)
-		sched_setscheduler(0, SCHED_IDLE, &none);
-	else
-		setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + NICE);
+	setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + NICE);
 
 	queue_init(&mine);
 	for (;;) {

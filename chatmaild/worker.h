@@ -9,7 +9,6 @@
 #define CHATMAILD_WORKER_H
 
 #include <event2/event.h>
-#include <stdbool.h>
 
 struct job {
 	void (*run)(struct job *job);
@@ -20,16 +19,12 @@ struct job {
 struct workers;
 
 /*
- * All threads yield to the loop. With idle set they yield to everything: they run only
- * when a CPU has nothing else to do, see sched(7) on SCHED_IDLE. That is for computing,
- * not for what holds locks in the kernel that others wait for, as that of a directory.
- * With before and after (or NULL), all jobs that gathered meanwhile are run between one
- * call of each: a group commit. They get arg and are called on the thread (only
- * sensible with one thread).
+ * All threads yield to the loop. With before and after (or NULL), all jobs that gathered
+ * meanwhile are run between one call of each: a group commit. They get arg and are
+ * called on the thread (only sensible with one thread).
  */
 struct workers_options {
 	unsigned threads;
-	bool idle;
 	void (*before)(void *arg);
 	void (*after)(void *arg);
 	void *arg;

@@ -2,7 +2,6 @@
 #include "chatmaild/worker.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -20,7 +19,6 @@ struct bench {
 	unsigned done;
 	unsigned order[2048]; /* of done() */
 	unsigned total;       /* jobs to wait for */
-	bool idle;            /* as the threads should be */
 	int nice;             /* the loop's own */
 
 	/* The threads'. */
@@ -34,7 +32,7 @@ struct count_job {
 	unsigned number;
 	pthread_t ran_on;
 	char thread_name[16];
-	int policy, nice;
+	int nice;
 	bool signals_blocked;
 	unsigned resubmit; /* this many more from done() */
 };
@@ -48,7 +46,6 @@ static void count_run(struct job *job)
 
 	j->ran_on = pthread_self();
 	pthread_getname_np(j->ran_on, j->thread_name, sizeof(j->thread_name));
-	j->policy = sched_getscheduler(0);
 	j->nice = getpriority(PRIO_PROCESS, 0);
 	pthread_sigmask(SIG_SETMASK, NULL, &mask);
 	j->signals_blocked = sigismember(&mask, SIGTERM) && sigismember(&mask, SIGHUP);
@@ -66,9 +63,7 @@ static void count_done(struct job *job)
 	assert_false(pthread_equal(j->ran_on, pthread_self()));
 	assert_string_equal(j->thread_name, "tester");
 	assert_true(j->signals_blocked);
-	assert_int_equal(j->policy, b->idle ? SCHED_IDLE : SCHED_OTHER);
-	if (!b->idle)
-		assert_int_equal(j->nice, b->nice);
+	assert_int_equal(j->nice, b->nice);
 	b->order[b->done++] = j->number;
 	if (j->resubmit)
 		workers_submit(b->workers, new_job(b, j->number + 1, j->resubmit - 1));
@@ -116,11 +111,9 @@ static int expected_nice(void)
 
 static void bench_init(struct bench *b, unsigned threads, bool hooks)
 {
-	struct workers_options o = {
-		.threads = threads, .idle = !hooks, .name = "tester"
-	};
+	struct workers_options o = { .threads = threads, .name = "tester" };
 
-	*b = (struct bench){ .hooks = hooks, .idle = o.idle, .nice = expected_nice() };
+	*b = (struct bench){ .hooks = hooks, .nice = expected_nice() };
 	if (hooks) {
 		o.before = on_before;
 		o.after = on_after;
