@@ -89,18 +89,29 @@ size_t reload_keep_fixed(
 	return n;
 }
 
-static void log_lines(char *text, bool failed)
+/* "PATH:LINE: warning: ..." or "PATH:LINE: ...", an error: the log's level says which. */
+static void log_line(struct span line)
+{
+	static const char mark[] = ": warning: ";
+	const char *at = memmem(line.data, line.len, mark, strlen(mark));
+	struct span place;
+
+	if (!at) {
+		log_error("%.*s", SPAN_ARG(line));
+		return;
+	}
+	place = span_make(line.data, (size_t)(at - line.data) + 2);
+	line = span_skip(line, place.len + strlen(mark) - 2);
+	log_warning("%.*s%.*s", SPAN_ARG(place), SPAN_ARG(line));
+}
+
+static void log_lines(const char *text)
 {
 	struct span rest = span_of(text), line;
 
-	while (span_cut(&rest, '\n', &line)) {
-		if (line.len == 0)
-			continue;
-		if (failed)
-			log_error("%.*s", SPAN_ARG(line));
-		else
-			log_warning("%.*s", SPAN_ARG(line));
-	}
+	while (span_cut(&rest, '\n', &line))
+		if (line.len > 0)
+			log_line(line);
 }
 
 struct config *reload_read(const char *path)
@@ -115,7 +126,7 @@ struct config *reload_read(const char *path)
 	config = config_load(path, lines);
 	if (fclose(lines) != 0)
 		abort();
-	log_lines(text, !config);
+	log_lines(text);
 	free(text);
 	return config;
 }
