@@ -21,7 +21,7 @@ struct request {
 	int32_t id;
 	size_t left; /* of the body to send; SIZE_MAX: empty frames for ever */
 	size_t len;
-	char body[64];
+	char body[H2_SERVER_BODY];
 	bool whole, answered;
 };
 
@@ -204,7 +204,8 @@ static void on_request(struct conn *c, struct request *r)
 
 	r->whole = true;
 	if (i < H2_SERVER_BODIES)
-		memcpy(seen->body[i], r->body, sizeof(r->body));
+		memcpy(seen->body[i], r->body, sizeof(seen->body[i]) - 1);
+	snprintf(seen->last, sizeof(seen->last), "%s", r->body);
 	seen->requests++;
 	if (c->server->watcher)
 		c->server->watcher(c->server->arg);
@@ -456,6 +457,7 @@ struct h2_server *h2_server_create(struct event_base *base,
     const struct tls_authority *authority, const struct h2_server_script *script)
 {
 	struct sockaddr_in sin = { .sin_family = AF_INET,
+		.sin_port = htons(script->port),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	struct sockaddr_in6 sin6 = { .sin6_family = AF_INET6,
 		.sin6_addr = IN6ADDR_LOOPBACK_INIT };

@@ -15,6 +15,7 @@
 
 #define H2_SERVER_STEPS  8
 #define H2_SERVER_BODIES 64
+#define H2_SERVER_BODY   4097 /* what a device token may have, and a NUL */
 
 /* Where a connection stops being an HTTP/2 server's. */
 enum h2_server_stop {
@@ -54,6 +55,7 @@ struct h2_server_step {
 };
 
 struct h2_server_script {
+	uint16_t port; /* 0: a free one */
 	enum tls_cert cert;
 	const char *alpn; /* NULL: h2; "" for none */
 	enum h2_server_stop stop;
@@ -70,7 +72,7 @@ struct h2_server_script {
 
 struct h2_server;
 
-/* Listens on a free port. script and authority outlive it; script may change. */
+/* Listens at once. script and authority outlive it; script may change. */
 struct h2_server *h2_server_create(struct event_base *base,
     const struct tls_authority *authority, const struct h2_server_script *script);
 void h2_server_destroy(struct h2_server *s); /* accepts NULL */
@@ -93,6 +95,7 @@ struct h2_server_seen {
 	char sni[64], authority[64], path[64]; /* of the last one */
 	/* Of the first requests, each cut to its size. */
 	char body[H2_SERVER_BODIES][64];
+	char last[H2_SERVER_BODY]; /* of the last one, cut */
 };
 const struct h2_server_seen *h2_server_seen(const struct h2_server *s);
 

@@ -1,5 +1,5 @@
 /*
- * One child, two pipes. A request for the next events is always under way, so that
+ * One child, two pipes. A request for the next event is always under way, so that
  * events gather in `events` while a call waits for its reply.
  */
 #include "test/relay/deltachat.h"
@@ -18,6 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "test/relay/phone.h"
+
 #define DELTACHAT_LINE_MAX   (16 * 1024 * 1024) /* bytes; a longer reply is not one */
 #define DELTACHAT_TIMEOUT_MS 30000
 #define DELTACHAT_STOP_MS    3000
@@ -33,7 +35,7 @@ struct deltachat {
 	size_t len, size;
 
 	uint64_t last_id,
-	    events_id;     /* ids of requests; events_id is 0 when none is out */
+	    event_id;      /* ids of requests; event_id is 0 when none is out */
 	json_t *events;    /* array, oldest first */
 	char trouble[512]; /* the client's last warning or error */
 	char error[DELTACHAT_ERROR_MAX];
@@ -117,30 +119,24 @@ static bool tells_trouble(const char *kind, const char *msg)
 	       (strcmp(kind, "Info") == 0 && strstr(msg, "failed"));
 }
 
-/* Keep the events of a batch that may be waited for, and the last words of trouble. */
-static void keep_events(struct deltachat *dc, const json_t *batch)
+/* Keep an event if it may be waited for, or else the last words of trouble. */
+static void keep_event(struct deltachat *dc, json_t *event)
 {
-	size_t i;
-	json_t *item;
+	const char *kind = json_string_value(json_object_get(event, "kind"));
+	const char *msg = json_string_value(json_object_get(event, "msg"));
 
-	json_array_foreach(batch, i, item)
-	{
-		json_t *event = json_object_get(item, "event");
-		const char *kind = json_string_value(json_object_get(event, "kind"));
-		const char *msg = json_string_value(json_object_get(event, "msg"));
-
-		if (kind && msg && tells_trouble(kind, msg))
-			snprintf(dc->trouble, sizeof dc->trouble, "%s", msg);
-		else if (kind && strcmp(kind, "Info") != 0)
-			json_array_append(dc->events, event);
-	}
+	if (kind && msg && tells_trouble(kind, msg))
+		snprintf(dc->trouble, sizeof dc->trouble, "%s", msg);
+	else if (kind && strcmp(kind, "Info") != 0)
+		json_array_append(dc->events, event);
 }
 
-static int ask_for_events(struct deltachat *dc)
+/* Not for a batch of them: older clients, such as a phone's may be, have no call for it. */
+static int ask_for_event(struct deltachat *dc)
 {
-	if (dc->events_id == 0)
-		dc->events_id = request(dc, "get_next_event_batch", json_array());
-	return dc->events_id != 0 ? 0 : -1;
+	if (dc->event_id == 0)
+		dc->event_id = request(dc, "get_next_event", json_array());
+	return dc->event_id != 0 ? 0 : -1;
 }
 
 /* Read what is there, waiting until the deadline. 0, or -1 with the reason. */
@@ -195,7 +191,7 @@ static json_t *next_object(struct deltachat *dc)
 	return NULL;
 }
 
-/* The next reply to a call. Replies to the request for events are kept on the way. */
+/* The next reply to a call. Events are kept on the way. */
 static json_t *next_reply(struct deltachat *dc, int64_t deadline, bool events_will_do)
 {
 	for (;;) {
@@ -205,12 +201,13 @@ static json_t *next_reply(struct deltachat *dc, int64_t deadline, bool events_wi
 			uint64_t id =
 			    (uint64_t)json_integer_value(json_object_get(o, "id"));
 
-			if (id == 0 || id != dc->events_id)
+			if (id == 0 || id != dc->event_id)
 				return o;
-			dc->events_id = 0;
-			keep_events(dc, json_object_get(o, "result"));
+			dc->event_id = 0;
+			keep_event(
+			    dc, json_object_get(json_object_get(o, "result"), "event"));
 			json_decref(o);
-			if (ask_for_events(dc) < 0)
+			if (ask_for_event(dc) < 0)
 				return NULL;
 			if (events_will_do && json_array_size(dc->events) > 0)
 				return json_null();
@@ -263,7 +260,7 @@ json_t *deltachat_wait(struct deltachat *dc, const char *kind)
 {
 	int64_t deadline = now_ms() + dc->timeout_ms;
 
-	if (ask_for_events(dc) < 0)
+	if (ask_for_event(dc) < 0)
 		return NULL;
 	for (;;) {
 		while (json_array_size(dc->events) > 0) {
@@ -286,19 +283,23 @@ json_t *deltachat_wait(struct deltachat *dc, const char *kind)
 	}
 }
 
-static void run_child(const char *server, int in, int out, int log, const char *data)
+static void run_child(
+    const struct deltachat_program *program, int in, int out, int log, const char *data)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 ||
 	    dup2(log, STDERR_FILENO) < 0 || setenv("DC_ACCOUNTS_PATH", data, 1) < 0)
 		_exit(126);
 	setenv("RUST_LOG", "error", 1);
-	execl(server, server, (char *)NULL);
-	dprintf(STDERR_FILENO, "cannot run %s: %s\n", server, strerror(errno));
+	if (program->library)
+		phone_serve(program->library, program->token);
+	execl(program->server, program->server, (char *)NULL);
+	dprintf(STDERR_FILENO, "cannot run %s: %s\n", program->server, strerror(errno));
 	_exit(127);
 }
 
-struct deltachat *deltachat_start(const char *server, const char *dir, const char *name)
+struct deltachat *deltachat_start(
+    const struct deltachat_program *program, const char *dir, const char *name)
 {
 	struct deltachat *dc = calloc(1, sizeof *dc);
 	char data[PATH_MAX];
@@ -315,7 +316,7 @@ struct deltachat *deltachat_start(const char *server, const char *dir, const cha
 		goto fail;
 	dc->pid = fork();
 	if (dc->pid == 0)
-		run_child(server, in[0], out[1], log, data);
+		run_child(program, in[0], out[1], log, data);
 	if (dc->pid < 0)
 		goto fail;
 	close(in[0]);
@@ -363,7 +364,7 @@ const char *deltachat_trouble(struct deltachat *dc)
 {
 	int64_t now = now_ms();
 
-	if (ask_for_events(dc) == 0)
+	if (ask_for_event(dc) == 0)
 		while (next_reply(dc, now, true))
 			json_array_clear(dc->events);
 	return dc->trouble;
@@ -401,14 +402,48 @@ int deltachat_login(struct deltachat *dc, const struct deltachat_relay *relay,
 	return r ? 0 : -1;
 }
 
-char *deltachat_invite(struct deltachat *dc)
+/* The result of a call that is a string, malloc()ed, or NULL. Takes params. */
+static char *call_for_text(struct deltachat *dc, const char *method, json_t *params)
 {
-	json_t *r = deltachat_call(dc, "get_chat_securejoin_qr_code",
-	    json_pack("[I, n]", (json_int_t)dc->account));
+	json_t *r = deltachat_call(dc, method, params);
 	char *text = json_is_string(r) ? strdup(json_string_value(r)) : NULL;
 
+	if (r && !text)
+		fail(dc, "%s: no text", method);
 	json_decref(r);
 	return text;
+}
+
+/* No event tells of it. */
+char *deltachat_stored_token(struct deltachat *dc)
+{
+	const struct timespec pause = { .tv_nsec = 20000000 };
+	int64_t deadline = now_ms() + dc->timeout_ms;
+	char *state;
+
+	while ((state = call_for_text(
+		    dc, "get_push_state", json_pack("[I]", (json_int_t)dc->account)))) {
+		bool stored = strcmp(state, "Connected") == 0;
+
+		free(state);
+		if (stored)
+			return call_for_text(dc, "get_config",
+			    json_pack("[I, s]", (json_int_t)dc->account,
+				"encrypted_device_token"));
+		if (now_ms() > deadline) {
+			fail(dc, "the token was not stored in time%s%s",
+			    dc->trouble[0] ? "; the client said: " : "", dc->trouble);
+			return NULL;
+		}
+		nanosleep(&pause, NULL);
+	}
+	return NULL;
+}
+
+char *deltachat_invite(struct deltachat *dc)
+{
+	return call_for_text(dc, "get_chat_securejoin_qr_code",
+	    json_pack("[I, n]", (json_int_t)dc->account));
 }
 
 uint32_t deltachat_join(struct deltachat *dc, const char *invitation)

@@ -33,13 +33,20 @@ struct deltachat_message {
 };
 void deltachat_message_deinit(struct deltachat_message *m);
 
+/* A client's program: a deltachat-rpc-server, or, if library is not NULL, that library
+ * with a device token as phones have (phone.h). */
+struct deltachat_program {
+	const char *server;
+	const char *library, *token;
+};
+
 /*
- * Start server with its data under dir/name, which must not exist yet, its stderr going
- * to dir/name.log. NULL with errno; a server that cannot be executed shows at the first
+ * Start program with its data under dir/name, which must not exist yet, its stderr going
+ * to dir/name.log. NULL with errno; a program that cannot be run shows at the first
  * call. The child is killed when this process dies.
  */
 struct deltachat *deltachat_start(
-    const char *server, const char *dir, const char *name);
+    const struct deltachat_program *program, const char *dir, const char *name);
 
 /* End the child, by force if it does not obey; NULL is fine. */
 void deltachat_stop(struct deltachat *dc);
@@ -73,6 +80,10 @@ json_t *deltachat_wait(struct deltachat *dc, const char *kind);
  */
 int deltachat_login(struct deltachat *dc, const struct deltachat_relay *relay,
     const char *address, const char *password);
+
+/* Wait until the relay has this client's device token; returns it as the relay has it,
+ * encrypted to the notification service, malloc()ed; or NULL. */
+char *deltachat_stored_token(struct deltachat *dc);
 
 /* An invitation to contact this account: text of a QR code, malloc()ed, or NULL. */
 char *deltachat_invite(struct deltachat *dc);

@@ -25,7 +25,7 @@ void private_up(struct private_relay *r, const char *options);
 /* Stop everything and remove the directory. */
 void private_down(struct private_relay *r);
 
-/* "start", "stop" or "kill" a part: dns, sign, verify, chatmaild, dovecot, postfix. */
+/* "start", "stop" or "kill" a part: dns, push, sign, verify, chatmaild, dovecot, postfix. */
 void private_part(const struct private_relay *r, const char *verb, const char *part);
 
 /* Have Postfix try all that waits in its queue now. */

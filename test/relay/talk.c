@@ -1,7 +1,9 @@
 /*
  * Two real Delta Chat clients on one relay of this machine: they make their addresses by logging in,
  * get to know each other by SecureJoin and talk; clear text must bounce off. Each step
- * is shown with its time; the first that fails ends the run and is named.
+ * is shown with its time; the first that fails ends the run and is named. If they may look
+ * into the notification service's log, then Bob's client is one with a device token, as
+ * on a phone, and a message for him must reach that service.
  */
 #include <errno.h>
 #include <ftw.h>
@@ -23,21 +25,26 @@
 #define ATTACHMENT_BYTES                                                               \
 	200000 /* above 140 kB clients fetch it as a second message                    \
 		*/
-#define REFUSAL "523 Encryption Needed: Invalid Unencrypted Mail"
+#define TOKEN          "fcm-chat.example:not-a-device"
+#define PUSH_TIMEOUT_S 20
+#define REFUSAL        "523 Encryption Needed: Invalid Unencrypted Mail"
 
 struct person {
 	const char *name;
 	char address[128], password[24];
+	struct deltachat_program program;
 	struct deltachat *client;
 	uint32_t chat; /* with the other */
 };
 
 struct talk {
-	const char *server, *dir, *json_path;
+	const char *dir, *json_path;
+	const char *pushes; /* the notification service's log, or NULL */
 	struct deltachat_relay relay;
 	size_t messages;
 	struct person alice, bob;
 	char *invitation;
+	char *bobs_token;         /* as the service gets it */
 	uint32_t alice_knows_bob; /* contact id */
 	double *round_trip;       /* ms, sorted once all are there */
 	json_t *report;
@@ -96,7 +103,7 @@ static int start(struct talk *t, struct person *p)
 	invent(local, 9);
 	invent(p->password, sizeof p->password - 2);
 	snprintf(p->address, sizeof p->address, "%s@%s", local, t->relay.domain);
-	p->client = deltachat_start(t->server, t->dir, p->name);
+	p->client = deltachat_start(&p->program, t->dir, p->name);
 	if (!p->client)
 		return fail(
 		    t, "cannot start a client in %s: %s", t->dir, strerror(errno));
@@ -156,6 +163,58 @@ static int say(struct talk *t, struct person *a, struct person *b, const char *t
 		rc = fail(t, "%s: '%s' is not shown as encrypted", b->name, text);
 	deltachat_message_deinit(&m);
 	return rc;
+}
+
+static int bob_stores_token(struct talk *t)
+{
+	t->bobs_token = deltachat_stored_token(t->bob.client);
+	return t->bobs_token ? 0 : client_failed(t, &t->bob);
+}
+
+/* When the service got the first POST of this token after begin, or 0 if it has none. */
+static double push_arrived(FILE *log, const char *token, double begin)
+{
+	char line[8192];
+
+	rewind(log);
+	while (fgets(line, sizeof line, log)) {
+		char *body;
+		double at = strtod(line, &body);
+
+		line[strcspn(line, "\n")] = '\0';
+		if (at >= begin && *body == ' ' && strcmp(body + 1, token) == 0)
+			return at;
+	}
+	return 0;
+}
+
+static int await_push(struct talk *t, double begin)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+	FILE *log = fopen(t->pushes, "re");
+	double at;
+
+	if (!log)
+		return fail(t, "%s: %s", t->pushes, strerror(errno));
+	while ((at = push_arrived(log, t->bobs_token, begin)) == 0 &&
+	       seconds_now() - begin < PUSH_TIMEOUT_S)
+		nanosleep(&pause, NULL);
+	fclose(log);
+	if (at == 0)
+		return fail(t, "no POST with bob's token in %s within %d s", t->pushes,
+		    PUSH_TIMEOUT_S);
+	printf("    from alice's sending to the POST: %.0f ms\n", (at - begin) * 1000);
+	json_object_set_new(t->report, "push_ms", json_real((at - begin) * 1000));
+	return 0;
+}
+
+static int push_arrives(struct talk *t)
+{
+	double begin = seconds_now();
+
+	if (deltachat_send(t->alice.client, t->alice.chat, "ring", NULL) == 0)
+		return client_failed(t, &t->alice);
+	return await_push(t, begin);
 }
 
 static int compare_doubles(const void *a, const void *b)
@@ -288,14 +347,17 @@ static int clear_text_bounces(struct talk *t)
 static const struct step {
 	const char *name;
 	int (*run)(struct talk *t);
+	bool with_pushes; /* only */
 } steps[] = {
-	{ "alice logged in, address created", alice_logs_in },
-	{ "bob logged in, address created", bob_logs_in },
-	{ "alice shows an invitation", alice_invites },
-	{ "SecureJoin: both verified each other", securejoin },
-	{ "messages exchanged, all encrypted", exchange },
-	{ "200 kB attachment arrived unchanged", send_attachment },
-	{ "clear text refused", clear_text_bounces },
+	{ "alice logged in, address created", alice_logs_in, false },
+	{ "bob logged in, address created", bob_logs_in, false },
+	{ "alice shows an invitation", alice_invites, false },
+	{ "SecureJoin: both verified each other", securejoin, false },
+	{ "bob's device token stored", bob_stores_token, true },
+	{ "messages exchanged, all encrypted", exchange, false },
+	{ "200 kB attachment arrived unchanged", send_attachment, false },
+	{ "clear text refused", clear_text_bounces, false },
+	{ "push notification for bob arrived", push_arrives, true },
 };
 
 static int run_steps(struct talk *t)
@@ -305,8 +367,11 @@ static int run_steps(struct talk *t)
 	json_object_set_new(t->report, "steps", list);
 	for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
 		double begin = seconds_now(), took;
-		int rc = steps[i].run(t);
+		int rc;
 
+		if (steps[i].with_pushes && !t->pushes)
+			continue;
+		rc = steps[i].run(t);
 		took = seconds_now() - begin;
 		if (rc < 0) {
 			printf("  FAILED after %.2f s: %s\n", took, steps[i].name);
@@ -335,13 +400,19 @@ static void usage(void)
 	    "usage: talk --server PATH --domain DOMAIN --imap-port N "
 	    "--smtp-port N\n"
 	    "            [--messages N] [--dir DIR] [--json FILE]\n"
+	    "            [--library FILE --pushes FILE]\n"
 	    "  --server    the deltachat-rpc-server program\n"
 	    "  --domain    of the new addresses\n"
 	    "  --*-port    of the relay on 127.0.0.1: implicit TLS, any certificate\n"
 	    "  --messages  each way (5)\n"
 	    "  --dir       where the clients keep their data; must exist (a new folder "
 	    "under /tmp)\n"
-	    "  --json      where to write the report\n",
+	    "  --json      where to write the report\n"
+	    "  --library   libdeltachat, which Bob uses instead: it can have a device "
+	    "token\n"
+	    "  --pushes    the log of the relay's notification service, as "
+	    "push_service "
+	    "writes it\n",
 	    stderr);
 	exit(2);
 }
@@ -366,6 +437,8 @@ static void parse_arguments(struct talk *t, int argc, char **argv)
 		{ "messages", required_argument, NULL, 'n' },
 		{ "dir", required_argument, NULL, 'D' },
 		{ "json", required_argument, NULL, 'j' },
+		{ "library", required_argument, NULL, 'l' },
+		{ "pushes", required_argument, NULL, 'p' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;
@@ -373,7 +446,7 @@ static void parse_arguments(struct talk *t, int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
 		case 's':
-			t->server = optarg;
+			t->alice.program.server = t->bob.program.server = optarg;
 			break;
 		case 'd':
 			t->relay.domain = optarg;
@@ -393,12 +466,19 @@ static void parse_arguments(struct talk *t, int argc, char **argv)
 		case 'j':
 			t->json_path = optarg;
 			break;
+		case 'l':
+			t->bob.program.library = optarg;
+			break;
+		case 'p':
+			t->pushes = optarg;
+			break;
 		default:
 			usage();
 		}
 	}
-	if (optind != argc || !t->server || !t->relay.domain ||
-	    t->relay.imap_port == 0 || t->relay.smtp_port == 0)
+	if (optind != argc || !t->alice.program.server || !t->relay.domain ||
+	    t->relay.imap_port == 0 || t->relay.smtp_port == 0 ||
+	    !t->pushes != !t->bob.program.library)
 		usage();
 }
 
@@ -408,7 +488,7 @@ int main(int argc, char **argv)
 		.relay.host = "127.0.0.1",
 		.messages = MESSAGES_DEFAULT,
 		.alice.name = "alice",
-		.bob.name = "bob",
+		.bob = { .name = "bob", .program.token = TOKEN },
 		.report = json_object(),
 	};
 	char made[] = "/tmp/talk-XXXXXX";
@@ -436,6 +516,7 @@ int main(int argc, char **argv)
 		printf("  the clients' data and logs are in %s\n", t.dir);
 	json_decref(t.report);
 	free(t.invitation);
+	free(t.bobs_token);
 	free(t.round_trip);
 	return rc < 0 ? 1 : 0;
 }
