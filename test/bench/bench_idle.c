@@ -1,7 +1,8 @@
 /*
  * From the 250 of a delivery to "* EXISTS" at a client that idles: by LMTP, which is what
  * Dovecot itself takes, and by a submission through the whole relay. With Dovecot alone,
- * with Dovecot's hibernation as the only help, and with our plugin.
+ * with Dovecot's hibernation as the only help, and with our plugin. And from a delivery
+ * by LMTP to its POST at the notification service.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,12 +14,13 @@
 #include "test/relay/mail.h"
 #include "test/relay/private.h"
 
-#define MESSAGES    50
-#define BYTES       2000
-#define PASSWORD    "correct-horse"
-#define RECEIVER    "receiver1@relay.example"
-#define SENDER      "sender001@relay.example"
-#define PLUGIN_FILE "lib/modules/lib95_chatmail_idle_plugin.so"
+#define MESSAGES        50
+#define BYTES           2000
+#define PUSH_TIMEOUT_NS UINT64_C(20000000000)
+#define PASSWORD        "correct-horse"
+#define RECEIVER        "receiver1@relay.example"
+#define SENDER          "sender001@relay.example"
+#define PLUGIN_FILE     "lib/modules/lib95_chatmail_idle_plugin.so"
 #define OPTIONS                                                                        \
 	"--ini 'max_user_send_per_minute = 100000' "                                   \
 	"--ini 'max_user_send_burst_size = 100000'"
@@ -101,6 +103,73 @@ static void measure(const struct set_up *s, struct client *smtp, struct client *
 	free(text);
 }
 
+/* When the service got its last POST so far, or 0 if it has none. */
+static uint64_t last_push_ns(FILE *log)
+{
+	char line[256];
+	double at = 0;
+
+	rewind(log);
+	while (fgets(line, sizeof(line), log))
+		at = strtod(line, NULL);
+	return (uint64_t)(at * 1e9);
+}
+
+/* Send MESSAGES on lmtp to a client with a device token, each from MAIL to the POST. */
+static void measure_pushes(struct client *lmtp, struct bench_samples *samples)
+{
+	const struct mail m = { SENDER, RECEIVER, "[...]", "bench" };
+	size_t len;
+	char path[256], *text = mail_encrypted(&m, BYTES, &len);
+	FILE *log = fopen(in_relay(path, "log/push.log"), "re");
+
+	if (!log)
+		bench_die("no %s", path);
+	for (int i = 0; i <= MESSAGES; i++) {
+		uint64_t begin = bench_now_ns(), at;
+
+		if (smtp_send(lmtp, SENDER, RECEIVER, text, len) != 250)
+			bench_die("message refused: %s", client_text(lmtp));
+		while ((at = last_push_ns(log)) < begin) {
+			if (bench_now_ns() - begin > PUSH_TIMEOUT_NS)
+				bench_die("message %d made no POST", i);
+			usleep(1000);
+		}
+		if (i > 0) /* the first one makes the connection */
+			bench_samples_add(samples, at - begin);
+		usleep(20 * 1000);
+	}
+	fclose(log);
+	free(text);
+}
+
+static void run_pushes(void)
+{
+	struct bench_samples samples = { 0 };
+	struct client *inbox, *lmtp;
+	char path[256], measured[96];
+	double median;
+
+	private_up(&relay, OPTIONS);
+	inbox = imap_open(relay.imaps, RECEIVER, PASSWORD);
+	if (!inbox ||
+	    !imap_command(inbox, "SETMETADATA INBOX (/private/devicetoken \"bench\")"))
+		bench_die("cannot store a device token");
+	client_close(inbox);
+	lmtp = lmtp_open(in_relay(path, "spool/private/dovecot-lmtp"));
+	if (!lmtp)
+		bench_die("no LMTP");
+	measure_pushes(lmtp, &samples);
+	client_close(lmtp);
+	private_down(&relay);
+	median = bench_samples_ms(&samples, 0.5);
+	snprintf(measured, sizeof(measured), "min %.1f, median %.1f, max %.1f ms",
+	    bench_samples_ms(&samples, 0), median, bench_samples_ms(&samples, 1));
+	bench_row("LMTP delivery begun to POST arrived", measured, "median under 20 ms",
+	    median < 20);
+	bench_samples_deinit(&samples);
+}
+
 static void report(
     const struct set_up *s, const char *path, struct bench_samples *samples)
 {
@@ -153,6 +222,7 @@ int main(int argc, char **argv)
 	setenv("CHATMAIL_BUILD", argv[2], 1);
 	if (!private_possible())
 		return 1;
+	run_pushes();
 	for (size_t i = 0; i < sizeof(set_ups) / sizeof(set_ups[0]); i++)
 		run(&set_ups[i]);
 	return 0;
