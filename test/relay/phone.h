@@ -11,8 +11,8 @@
  * own, which ends with its input. library is any shared object with the functions of
  * deltachat.h. Reports to stderr what fails.
  *
- * From here on this process reaches nothing but this machine: a client with a token
- * would tell the public notification service about it.
+ * From here on this process connects to nothing but this machine, though it asks for
+ * names: a client with a token would tell the public notification service about it.
  */
 __attribute__((noreturn)) void phone_serve(const char *library, const char *token);
 
