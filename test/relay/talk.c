@@ -2,8 +2,10 @@
  * Two real Delta Chat clients on one relay of this machine: they make their addresses by logging in,
  * get to know each other by SecureJoin and talk; clear text must bounce off. Each step
  * is shown with its time; the first that fails ends the run and is named. If they may look
- * into the notification service's log, then Bob's client is one with a device token, as
- * on a phone, and a message for him must reach that service.
+ * into the notification service's log, then Bob has a device token, as on a phone, and a
+ * message for him must reach that service. His client stores the token itself if it may
+ * use the library of the apps; the program without a screen cannot be given one, so that
+ * the token is stored by IMAP for it.
  */
 #include <errno.h>
 #include <ftw.h>
@@ -165,8 +167,28 @@ static int say(struct talk *t, struct person *a, struct person *b, const char *t
 	return rc;
 }
 
+/* As his client would, RFC 5464 section 4.3. */
+static int store_token_by_imap(struct talk *t)
+{
+	struct client *c =
+	    imap_open(t->relay.imap_port, t->bob.address, t->bob.password);
+	bool stored;
+
+	if (!c)
+		return fail(t, "bob could not log in to port %u", t->relay.imap_port);
+	stored =
+	    imap_command(c, "SETMETADATA INBOX (/private/devicetoken \"" TOKEN "\")");
+	client_close(c);
+	if (!stored)
+		return fail(t, "the relay did not take bob's device token");
+	t->bobs_token = strdup(TOKEN);
+	return t->bobs_token ? 0 : fail(t, "no memory");
+}
+
 static int bob_stores_token(struct talk *t)
 {
+	if (!t->bob.program.library)
+		return store_token_by_imap(t);
 	t->bobs_token = deltachat_stored_token(t->bob.client);
 	return t->bobs_token ? 0 : client_failed(t, &t->bob);
 }
@@ -400,7 +422,7 @@ static void usage(void)
 	    "usage: talk --server PATH --domain DOMAIN --imap-port N "
 	    "--smtp-port N\n"
 	    "            [--messages N] [--dir DIR] [--json FILE]\n"
-	    "            [--library FILE --pushes FILE]\n"
+	    "            [--pushes FILE [--library FILE]]\n"
 	    "  --server    the deltachat-rpc-server program\n"
 	    "  --domain    of the new addresses\n"
 	    "  --*-port    of the relay on 127.0.0.1: implicit TLS, any certificate\n"
@@ -408,8 +430,8 @@ static void usage(void)
 	    "  --dir       where the clients keep their data; must exist (a new folder "
 	    "under /tmp)\n"
 	    "  --json      where to write the report\n"
-	    "  --library   libdeltachat, which Bob uses instead: it can have a device "
-	    "token\n"
+	    "  --library   libdeltachat, which Bob uses instead: it stores its device "
+	    "token itself\n"
 	    "  --pushes    the log of the relay's notification service, as "
 	    "push_service "
 	    "writes it\n",
@@ -478,7 +500,7 @@ static void parse_arguments(struct talk *t, int argc, char **argv)
 	}
 	if (optind != argc || !t->alice.program.server || !t->relay.domain ||
 	    t->relay.imap_port == 0 || t->relay.smtp_port == 0 ||
-	    !t->pushes != !t->bob.program.library)
+	    (t->bob.program.library && !t->pushes))
 		usage();
 }
 
