@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "milter/gather.h"
 #include "milter/header.h"
 #include "milter/part.h"
 #include "milter/pgpmime.h"
@@ -23,9 +24,8 @@ struct message {
 	const char *reason;
 	char *from; /* owned, or NULL and from_why */
 	const char *from_why;
-	char *head; /* owned: the header block until it is classified */
-	size_t head_len, head_room;
-	size_t line; /* where its last line begins */
+	struct gather head; /* the header block until it is classified */
+	size_t line;        /* where its last line begins */
 	union {
 		struct pgpmime pgpmime;
 		struct securejoin securejoin;
@@ -56,7 +56,7 @@ void message_destroy(struct message *m)
 		return;
 	forget_body(m);
 	free(m->from);
-	free(m->head);
+	gather_deinit(&m->head);
 	free(m);
 }
 
@@ -74,8 +74,7 @@ static void break_off(struct message *m, const char *reply, const char *why)
 	m->classified = true;
 	m->from_why = "";
 	refute(m, why);
-	free(m->head);
-	m->head = NULL;
+	gather_deinit(&m->head);
 }
 
 static void read_from(struct message *m, const struct header *h)
@@ -163,7 +162,7 @@ static void classify(struct message *m)
 {
 	struct header h;
 	struct part top;
-	const char *why = header_parse(&h, span_make(m->head, m->head_len));
+	const char *why = header_parse(&h, gather_span(&m->head));
 
 	if (why) {
 		break_off(m, "500 Invalid DATA", why);
@@ -178,24 +177,7 @@ static void classify(struct message *m)
 	else
 		begin_proof(m, &top);
 	m->classified = true;
-	free(m->head);
-	m->head = NULL;
-}
-
-static void keep(struct message *m, const char *data, size_t len)
-{
-	if (m->head_len + len > m->head_room) {
-		size_t room = m->head_room ? m->head_room : 2048;
-
-		while (room < m->head_len + len)
-			room *= 2;
-		m->head = realloc(m->head, room);
-		if (!m->head)
-			abort();
-		m->head_room = room;
-	}
-	memcpy(m->head + m->head_len, data, len);
-	m->head_len += len;
+	gather_deinit(&m->head);
 }
 
 /* One line of the header block, or what there is of it. Returns how many were used. */
@@ -205,14 +187,14 @@ static size_t feed_head(struct message *m, struct span text)
 	size_t n = lf ? (size_t)(lf - text.data) + 1 : text.len;
 	bool blank;
 
-	if (m->head_len + n > HEADER_MAX) {
+	if (m->head.len + n > HEADER_MAX) {
 		break_off(m, "552 5.3.4 Header too long", "header: too long");
 		return n;
 	}
-	keep(m, text.data, n);
+	gather_add(&m->head, span_make(text.data, n));
 	if (lf) {
-		blank = m->head_len - m->line == 2 && m->head[m->line] == '\r';
-		m->line = m->head_len;
+		blank = span_is(span_skip(gather_span(&m->head), m->line), "\r\n");
+		m->line = m->head.len;
 		if (blank)
 			classify(m);
 	}

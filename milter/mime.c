@@ -5,8 +5,6 @@
  */
 #include "milter/mime.h"
 
-#include <stdlib.h>
-
 enum {
 	BODY,   /* preamble (parts is 0) or a part's body */
 	TAIL,   /* behind the boundary: "--", blanks or CR */
@@ -38,9 +36,8 @@ const char *mime_init(struct mime *m, struct span boundary)
 
 void mime_deinit(struct mime *m)
 {
-	free(m->header);
-	m->header = NULL;
-	m->header_room = m->header_len = m->line = 0;
+	gather_deinit(&m->header);
+	m->line = 0;
 }
 
 static size_t bad(struct mime *m, struct mime_event *ev, const char *why)
@@ -167,41 +164,25 @@ static void feed_tail(struct mime *m, char c, struct mime_event *ev)
 	}
 }
 
-static void keep(struct mime *m, const char *data, size_t len)
-{
-	if (m->header_len + len > m->header_room) {
-		size_t room = m->header_room ? m->header_room : 256;
-
-		while (room < m->header_len + len)
-			room *= 2;
-		m->header = realloc(m->header, room);
-		if (!m->header)
-			abort();
-		m->header_room = room;
-	}
-	memcpy(m->header + m->header_len, data, len);
-	m->header_len += len;
-}
-
 static size_t feed_header(struct mime *m, struct span text, struct mime_event *ev)
 {
 	const char *lf = memchr(text.data, '\n', text.len);
 	size_t n = lf ? (size_t)(lf - text.data) + 1 : text.len;
 	struct span line;
 
-	if (m->header_len + n > MIME_HEADER_MAX)
+	if (m->header.len + n > MIME_HEADER_MAX)
 		return bad(m, ev, "mime: part header too long");
-	keep(m, text.data, n);
+	gather_add(&m->header, span_make(text.data, n));
 	if (!lf)
 		return n;
-	line = span_make(m->header + m->line, m->header_len - m->line);
-	m->line = m->header_len;
+	line = span_skip(gather_span(&m->header), m->line);
+	m->line = m->header.len;
 	if (line.len >= m->delimiter_len - 2 &&
 	    memcmp(line.data, m->delimiter + 2, m->delimiter_len - 2) == 0)
 		return bad(m, ev, "mime: boundary inside a part header");
 	if (span_is(line, "\r\n")) {
 		*ev = (struct mime_event){ .type = MIME_HEADER,
-			.text = span_make(m->header, m->header_len) };
+			.text = gather_span(&m->header) };
 		/* A part without body may end at this blank line. */
 		m->held = m->unreal = 2;
 		m->state = BODY;

@@ -9,6 +9,7 @@
 #ifndef MILTER_MIME_H
 #define MILTER_MIME_H
 
+#include "milter/gather.h"
 #include "proto/span.h"
 
 /* Bytes of a part's header block, blank line included. */
@@ -37,10 +38,8 @@ struct mime {
 	size_t unreal;  /* of these, the ones at the front that were not in the body */
 	size_t delimiter_len;
 	char delimiter[4 + MIME_BOUNDARY_MAX]; /* CRLF "--" boundary */
-	char *header; /* owned: the part's header block so far */
-	size_t header_len;
-	size_t header_room;
-	size_t line; /* where its last line begins */
+	struct gather header;                  /* the part's header block so far */
+	size_t line;                           /* where its last line begins */
 	bool closed; /* the boundary line that was seen ends the multipart */
 };
 
