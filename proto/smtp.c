@@ -73,7 +73,8 @@ static const char *skip_source_route(struct span *path)
 		if (span_control(path->data[i]) || strchr(" <>\"\\", path->data[i]))
 			return "bad source route in address";
 	*path = span_skip(*path, i + 1);
-	if (path->len == 0 || path->data[0] == '>')
+	/* Handed on, "@a" would be read as the start of another route. */
+	if (path->len == 0 || path->data[0] == '>' || path->data[0] == '@')
 		return "no address behind source route";
 	return NULL;
 }

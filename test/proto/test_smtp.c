@@ -131,6 +131,7 @@ static const struct path_case {
 	NOT("LF as quoted pair", "<\"a\\\n\"@b>"),
 	NOT("route to nothing", "<@a:>"),
 	NOT("route to nothing, no >", "<@a:"),
+	NOT("route to a domain", "<@a:@b>"),
 	NOT("route does not end", "<@a>"),
 	NOT("blank in route", "<@a ,@b:c@d>"),
 	NOT("NUL in route", "<@a\0:c@d>"),
