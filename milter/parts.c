@@ -5,7 +5,7 @@
 
 const char *parts_init(struct parts *p, struct span boundary)
 {
-	*p = (struct parts){ .mime.header = NULL };
+	*p = (struct parts){ .mime.header.len = 0 };
 	return mime_init(&p->mime, boundary);
 }
 
