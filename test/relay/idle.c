@@ -132,6 +132,12 @@ int64_t idle_fastest_ms(const struct private_relay *r, struct client *c,
 	return fastest;
 }
 
+void idle_assert_all_told(
+    const struct private_relay *r, struct client *c, const char *address, int first)
+{
+	idle_fastest_ms(r, c, address, first, first + IDLE_TRIES - 1);
+}
+
 void idle_assert_at_once(
     const struct private_relay *r, struct client *c, const char *address, int first)
 {

@@ -52,6 +52,10 @@ void idle_assert_told_count(struct client *c, int count);
 int64_t idle_fastest_ms(const struct private_relay *r, struct client *c,
     const char *address, int first, int last);
 
+/* Deliver IDLE_TRIES messages, from number first on; each is told, whenever. */
+void idle_assert_all_told(
+    const struct private_relay *r, struct client *c, const char *address, int first);
+
 /* Deliver IDLE_TRIES messages, from number first on, that Dovecot alone would have told
  * later. */
 void idle_assert_at_once(
