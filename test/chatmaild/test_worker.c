@@ -101,19 +101,11 @@ static void on_after(void *arg)
 	atomic_fetch_add(&b->afters, 1);
 }
 
-/* Ten more than the loop's own, or the most that the kernel knows. */
-static int expected_nice(void)
-{
-	int nice = getpriority(PRIO_PROCESS, 0) + 10;
-
-	return nice < NICE_MAX ? nice : NICE_MAX;
-}
-
 static void bench_init(struct bench *b, unsigned threads, bool hooks)
 {
 	struct workers_options o = { .threads = threads, .name = "tester" };
 
-	*b = (struct bench){ .hooks = hooks, .nice = expected_nice() };
+	*b = (struct bench){ .hooks = hooks, .nice = NICE_MAX };
 	if (hooks) {
 		o.before = on_before;
 		o.after = on_after;
