@@ -5,8 +5,9 @@
 # shellcheck disable=SC2034 # used by whoever sources this
 BUILD_PACKAGES=(
 	gcc libc6-dev meson ninja-build pkg-config dovecot-dev
-	libcmocka-dev libconfuse-dev libcrypt-dev libevent-dev libgmime-3.0-dev libjansson-dev
-	libnghttp2-dev libsqlite3-dev libssl-dev libsystemd-dev
+	libcmark-dev libcmocka-dev libconfuse-dev libcrypt-dev libevent-dev libgmime-3.0-dev
+	libjansson-dev libldns-dev libnghttp2-dev libpng-dev libqrencode-dev libsqlite3-dev
+	libssl-dev libsystemd-dev
 )
 
 # Making Debian packages, beyond these.

@@ -1,0 +1,111 @@
+/*
+ * What is so on a server: asked in one round trip, for the things that are wanted and for
+ * what stands in a relay's way. The parser takes whatever bytes come back.
+ */
+#ifndef DEPLOY_FACTS_H
+#define DEPLOY_FACTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "deploy/host.h"
+#include "deploy/wanted.h"
+
+#define FACTS_ERROR_MAX 1024
+
+enum fact_file_type {
+	FACT_NONE,
+	FACT_REGULAR,
+	FACT_DIRECTORY,
+	FACT_SYMLINK,
+	FACT_OTHER
+};
+
+struct fact_file { /* of a wanted path */
+	const char *path;
+	enum fact_file_type type;
+	mode_t mode;
+	const char *owner, *group;
+	const char *sha256; /* of a regular file */
+	const char *target; /* of a symlink */
+};
+
+struct fact_package { /* a wanted or unwanted one that is installed */
+	const char *name;
+	const char *version;
+};
+
+struct fact_unit { /* a wanted one, and any unit of the Python relay */
+	const char *name;
+	const char *load;    /* loaded, not-found, masked */
+	const char *active;  /* active, inactive, failed, ... */
+	const char *enabled; /* enabled, disabled, masked, static, ... or "" */
+	bool stale;          /* its program on disk is another than the one that runs */
+	bool needs_reload;   /* daemon-reload */
+};
+
+struct fact_port {
+	const char *protocol; /* tcp, udp */
+	const char *address;
+	uint16_t port;
+	const char *process; /* its name; "" if unknown */
+};
+
+struct facts {
+	const char *os_id, *os_version; /* debian, 12 */
+	const char *machine;            /* uname -m */
+	const char *deb_arch;           /* dpkg --print-architecture */
+	bool systemd;                   /* is PID 1 */
+	bool container;
+	bool apt_fresh;    /* package lists are younger than a day */
+	int64_t disk_free; /* bytes on /, of /home below */
+	int64_t home_free;
+	int64_t memory; /* bytes in all */
+	bool ipv6;      /* a global address is there */
+	const char
+	    *resolv; /* text of /etc/resolv.conf; "-> TARGET" first if a symlink */
+
+	struct fact_package *packages;
+	size_t npackages;
+	const char **users, **groups; /* wanted ones that are there */
+	size_t nusers, ngroups;
+	const char **members; /* "user:group", wanted ones that are so */
+	size_t nmembers;
+	struct fact_file *files;
+	size_t nfiles;
+	struct fact_unit *units;
+	size_t nunits;
+	struct fact_port *ports; /* all that something listens on */
+	size_t nports;
+	bool *
+	    states; /* of each thing of the wanted list that is a WANTED_STATE: is it so? */
+	size_t nstates;
+
+	const char **
+	    pending; /* units whose restart a broken run still owes, "restart UNIT" or "reload UNIT" */
+	size_t npending;
+	unsigned generation;  /* last that was applied whole; 0: none */
+	const char *manifest; /* its manifest (plan.h), "" if none */
+	const char *
+	    python_relay; /* a unit of the Python relay that is active or enabled; or NULL */
+
+	void *memory_pool; /* the facts' own */
+};
+
+/* The script that asks, for these wanted things. The caller's to free(). */
+char *facts_script(const struct wanted *w);
+
+/*
+ * Parse its output. NULL with what is wrong in error if it is not whole. The wanted list must
+ * be the one of facts_script().
+ */
+struct facts *facts_parse(
+    const struct wanted *w, struct span output, char error[FACTS_ERROR_MAX]);
+void facts_free(struct facts *f);
+
+const struct fact_file *facts_file(const struct facts *f, const char *path);
+const struct fact_package *facts_package(const struct facts *f, const char *name);
+const struct fact_unit *facts_unit(const struct facts *f, const char *name);
+
+#endif

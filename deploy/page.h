@@ -1,0 +1,6 @@
+#ifndef DEPLOY_PAGE_H
+#define DEPLOY_PAGE_H
+
+struct page;
+
+#endif
