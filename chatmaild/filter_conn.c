@@ -1,22 +1,17 @@
 /* See filter_conn.h. */
 #include "chatmaild/filter_conn.h"
 
-#include <errno.h>
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "chatmaild/filter_mail.h"
 #include "chatmaild/filter_private.h"
 #include "chatmaild/log.h"
 #include "proto/smtp.h"
 
-#define READ_MAX   (16 * 1024 - 256) /* bytes; with libevent's head a 16 KiB block */
-#define OUTPUT_MAX (16 * 1024)       /* bytes of replies unread by the peer */
+#define OUTPUT_MAX (16 * 1024) /* bytes of replies unread by the peer */
 #define REPLY_MAX  (SMTP_PATH_MAX + 256)
 
 static const struct timeval idle_timeout = { FILTER_IDLE_TIMEOUT, 0 };
@@ -37,25 +32,9 @@ void filter_conn_reset(struct filter_conn *c)
 		c->state = FILTER_READY;
 }
 
-/*
- * At once if the socket takes it: that spares two turns of epoll for each reply. A peer
- * that is gone, such as Postfix after its QUIT, is left for the next read to find.
- */
 void filter_conn_say(struct filter_conn *c, const char *text)
 {
-	struct evbuffer *out = bufferevent_get_output(c->bev);
-	size_t len = strlen(text);
-	ssize_t sent = 0;
-
-	if (evbuffer_get_length(out) == 0)
-		sent = send(
-		    bufferevent_getfd(c->bev), text, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-	if (sent < 0 && errno != EAGAIN)
-		return;
-	if (sent < 0)
-		sent = 0;
-	if ((size_t)sent < len)
-		evbuffer_add(out, text + sent, len - (size_t)sent);
+	stream_send(&c->stream, span_of(text));
 }
 
 void filter_conn_reply(struct filter_conn *c, const char *fmt, ...)
@@ -110,14 +89,13 @@ static void filter_conn_line(struct filter_conn *c, const char *line, size_t len
 /* Take one command line; false if there is none. */
 static bool filter_conn_read_line(struct filter_conn *c)
 {
-	struct evbuffer *in = bufferevent_get_input(c->bev);
-	struct evbuffer_ptr lf = evbuffer_search(in, "\n", 1, NULL);
-	size_t len = lf.pos < 0 ? 0 : (size_t)lf.pos + 1;
-	char line[SMTP_COMMAND_MAX];
+	struct span in = stream_input(&c->stream);
+	const char *lf = in.len ? memchr(in.data, '\n', in.len) : NULL;
+	size_t len = lf ? (size_t)(lf - in.data) + 1 : 0;
 
-	if (c->skip_line || len > sizeof line ||
-	    (len == 0 && evbuffer_get_length(in) >= sizeof line)) {
-		evbuffer_drain(in, len ? len : evbuffer_get_length(in));
+	if (c->skip_line || len > SMTP_COMMAND_MAX ||
+	    (len == 0 && in.len >= SMTP_COMMAND_MAX)) {
+		stream_use(&c->stream, len ? len : in.len);
 		c->skip_line = len == 0;
 		if (len)
 			filter_conn_fault(c, "500 5.5.2 Line too long");
@@ -125,8 +103,8 @@ static bool filter_conn_read_line(struct filter_conn *c)
 	}
 	if (len == 0)
 		return false;
-	evbuffer_remove(in, line, len);
-	filter_conn_line(c, line, len);
+	filter_conn_line(c, in.data, len);
+	stream_use(&c->stream, len);
 	return true;
 }
 
@@ -142,7 +120,12 @@ static void filter_conn_end_mail(struct filter_conn *c)
 /* Feed the mail; false if there is nothing more to do now. */
 static bool filter_conn_read_data(struct filter_conn *c)
 {
-	switch (filter_mail_feed(c->mail, bufferevent_get_input(c->bev))) {
+	struct span in = stream_input(&c->stream);
+	size_t used;
+	enum filter_mail_step step = filter_mail_feed(c->mail, in, &used);
+
+	stream_use(&c->stream, used);
+	switch (step) {
 	case FILTER_MAIL_MORE:
 		return false;
 	case FILTER_MAIL_FULL:
@@ -177,11 +160,11 @@ static bool filter_conn_step(struct filter_conn *c)
 	return false;
 }
 
-/* Nothing more can be used now; libevent would call for a full buffer again and again. */
+/* Nothing more can be used now, or taken in. */
 static bool filter_conn_stuffed(const struct filter_conn *c)
 {
 	return c->state == FILTER_FULL || c->state == FILTER_BYE ||
-	       evbuffer_get_length(bufferevent_get_input(c->bev)) >= READ_MAX;
+	       stream_input(&c->stream).len == STREAM_INPUT_MAX;
 }
 
 /*
@@ -190,16 +173,14 @@ static bool filter_conn_stuffed(const struct filter_conn *c)
  */
 static void filter_conn_run(struct filter_conn *c)
 {
-	const struct evbuffer *out = bufferevent_get_output(c->bev);
-
-	while (evbuffer_get_length(out) < OUTPUT_MAX && filter_conn_step(c))
+	while (stream_waiting(&c->stream) < OUTPUT_MAX && filter_conn_step(c))
 		;
-	if (c->state == FILTER_BYE && evbuffer_get_length(out) == 0)
+	if (c->state == FILTER_BYE && stream_waiting(&c->stream) == 0)
 		filter_conn_destroy(c);
 	else if (filter_conn_stuffed(c))
-		bufferevent_disable(c->bev, EV_READ);
-	else if (!(bufferevent_get_enabled(c->bev) & EV_READ))
-		bufferevent_enable(c->bev, EV_READ);
+		stream_pause(&c->stream);
+	else
+		stream_resume(&c->stream);
 }
 
 static void on_mail_room(void *arg)
@@ -220,30 +201,35 @@ static void on_mail_reply(void *arg)
 	filter_conn_run(c);
 }
 
-static void on_input(struct bufferevent *bev, void *arg)
+static void on_input(void *arg)
 {
 	filter_conn_run(arg);
 }
 
 /* All replies are written: there may be input that waited for it. */
-static void on_written(struct bufferevent *bev, void *arg)
+static void on_written(void *arg)
 {
 	filter_conn_run(arg);
 }
 
 /* Postfix ends with QUIT and closes unread: a broken pipe is no news. */
-static void on_break(struct bufferevent *bev, short what, void *arg)
+static void on_break(void *arg, enum stream_break what)
 {
 	struct filter_conn *c = arg;
 
 	if (c->mail)
 		log_info("filter: client %s, mail dropped",
-		    what & BEV_EVENT_TIMEOUT ? "too slow" : "gone");
+		    what == STREAM_LATE ? "too slow" : "gone");
 	filter_conn_destroy(c);
 }
 
 void filter_conn_create(struct filter *f, struct listener *from, evutil_socket_t fd)
 {
+	static const struct stream_events events = {
+		.on_input = on_input,
+		.on_written = on_written,
+		.on_break = on_break,
+	};
 	struct filter_conn *c = calloc(1, sizeof *c);
 
 	if (!c)
@@ -251,16 +237,13 @@ void filter_conn_create(struct filter *f, struct listener *from, evutil_socket_t
 	c->filter = f;
 	c->from = from;
 	c->envelope.direction = f->direction;
-	c->bev = bufferevent_socket_new(f->daemon->base, fd, BEV_OPT_CLOSE_ON_FREE);
-	bufferevent_setcb(c->bev, on_input, on_written, on_break, c);
-	bufferevent_setwatermark(c->bev, EV_READ, 0, READ_MAX);
-	bufferevent_set_max_single_read(c->bev, READ_MAX);
-	bufferevent_set_timeouts(c->bev, &idle_timeout, &idle_timeout);
+	stream_init(&c->stream, f->daemon->base, fd, &events, c);
+	c->stream.read_timeout = c->stream.write_timeout = &idle_timeout;
 	LIST_INSERT_HEAD(&f->connections, c, link);
 	f->counters.sessions++;
 	f->counters.connections++;
 	filter_conn_reply(c, "220 %s ESMTP", f->daemon->config->mail_domain);
-	bufferevent_enable(c->bev, EV_READ);
+	stream_resume(&c->stream);
 }
 
 void filter_conn_destroy(struct filter_conn *c)
@@ -268,7 +251,7 @@ void filter_conn_destroy(struct filter_conn *c)
 	LIST_REMOVE(c, link);
 	c->filter->counters.connections--;
 	filter_conn_reset(c);
-	bufferevent_free(c->bev);
+	stream_deinit(&c->stream);
 	listener_release(c->from);
 	free(c);
 }
@@ -289,5 +272,5 @@ struct filter_conn *filter_conn_next(const struct filter_conn *c)
 
 bool filter_conn_busy(const struct filter_conn *c)
 {
-	return c->mail || evbuffer_get_length(bufferevent_get_output(c->bev)) > 0;
+	return c->mail || stream_waiting(&c->stream) > 0;
 }

@@ -2,6 +2,7 @@
 #include "chatmaild/filter_mail.h"
 
 #include <assert.h>
+#include <event2/buffer.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -280,17 +281,17 @@ void filter_mail_destroy(struct filter_mail *m)
 	free(m);
 }
 
-enum filter_mail_step filter_mail_feed(struct filter_mail *m, struct evbuffer *in)
+enum filter_mail_step filter_mail_feed(
+    struct filter_mail *m, struct span in, size_t *used)
 {
 	struct smtp_data_run run;
-	size_t len, used;
 
 	assert(!m->ended);
-	while ((len = evbuffer_get_contiguous_space(in)) > 0) {
-		used = smtp_data_feed(&m->data,
-		    (const char *)evbuffer_pullup(in, (ev_ssize_t)len), len, &run);
+	*used = 0;
+	while (*used < in.len) {
+		*used +=
+		    smtp_data_feed(&m->data, in.data + *used, in.len - *used, &run);
 		mail_take(m, &run);
-		evbuffer_drain(in, used);
 		if (run.end)
 			return mail_end(m);
 		mail_judge(m);

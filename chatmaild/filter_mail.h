@@ -9,8 +9,6 @@
 #ifndef CHATMAILD_FILTER_MAIL_H
 #define CHATMAILD_FILTER_MAIL_H
 
-#include <event2/buffer.h>
-
 #include "chatmaild/filter.h"
 
 /* Bytes held and judged before Postfix is bothered; more than that streams. */
@@ -42,8 +40,10 @@ struct filter_mail *filter_mail_create(struct filter *f,
 /* Without a reply taken, the mail is dropped and nothing is delivered. Accepts NULL. */
 void filter_mail_destroy(struct filter_mail *m);
 
-/* Take bytes of the DATA stream from in, none from behind the final dot. */
-enum filter_mail_step filter_mail_feed(struct filter_mail *m, struct evbuffer *in);
+/* Take bytes of the DATA stream from in, none from behind the final dot; used tells how
+ * many. */
+enum filter_mail_step filter_mail_feed(
+    struct filter_mail *m, struct span in, size_t *used);
 
 /* The reply with its line ends; valid until filter_mail_destroy(). */
 const char *filter_mail_reply(const struct filter_mail *m);

@@ -5,9 +5,8 @@
 #ifndef CHATMAILD_FILTER_PRIVATE_H
 #define CHATMAILD_FILTER_PRIVATE_H
 
-#include <event2/bufferevent.h>
-
 #include "chatmaild/filter_conn.h"
+#include "chatmaild/stream.h"
 
 enum filter_state {
 	FILTER_NEW,   /* no HELO or EHLO yet */
@@ -24,7 +23,7 @@ struct filter_conn {
 	LIST_ENTRY(filter_conn) link;
 	struct filter *filter;
 	struct listener *from;
-	struct bufferevent *bev;
+	struct stream stream;
 	enum filter_state state;
 	unsigned errors;
 	bool skip_line; /* the rest of a line that is too long */

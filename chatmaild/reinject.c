@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <event2/bufferevent.h>
 #include <event2/event_struct.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "chatmaild/log.h"
+#include "chatmaild/stream.h"
 
 #define END_OF_DATA    ".\r\n" /* the body ends with a CRLF of its own */
 #define REPLY_LINE_MAX 4096    /* bytes; RFC 5321 section 4.5.3.1.5 asks for 512 */
@@ -44,12 +44,12 @@ struct reinject {
 	struct event_base *base;
 	struct endpoint to;
 	enum reinject_state state;
-	struct bufferevent *bev; /* NULL until connected */
-	struct event step;       /* the next reply is late; or it is time to connect */
-	struct event last;       /* the whole is late, runs since reinject_finish() */
+	bool connected; /* stream is there */
+	struct stream stream;
+	struct event step; /* the next reply is late; or it is time to connect */
+	struct event last; /* the whole is late, runs since reinject_finish() */
 	unsigned connect_tries;
 	struct evbuffer *commands; /* RCPT lines and DATA; MAIL goes before them */
-	struct evbuffer *line;     /* on its way to reinject_send(), else empty */
 	struct evbuffer *body;     /* waits for the 354 */
 	bool finishing;            /* the end of data follows the body */
 	bool utf8;                 /* a recipient wants SMTPUTF8 */
@@ -80,8 +80,8 @@ static void reinject_end(
 	r->text = text;
 	event_del(&r->step);
 	event_del(&r->last);
-	if (r->bev)
-		bufferevent_disable(r->bev, EV_READ | EV_WRITE);
+	if (r->connected)
+		stream_stop(&r->stream);
 }
 
 static void reinject_trouble(struct reinject *r, const char *why)
@@ -107,8 +107,7 @@ static void reinject_conclude(struct reinject *r)
 	if (!accepted && (code < 400 || code == 421))
 		code = 451;
 	if (accepted) /* a courtesy: Postfix logs a lost connection without it */
-		(void)send(bufferevent_getfd(r->bev), "QUIT\r\n", 6,
-		    MSG_NOSIGNAL | MSG_DONTWAIT);
+		stream_send(&r->stream, span_of("QUIT\r\n"));
 	reinject_end(r, accepted ? REINJECT_ACCEPTED : REINJECT_REFUSED, code,
 	    span_make(r->reply.text, r->reply.len));
 }
@@ -120,20 +119,6 @@ static void reinject_expect(struct reinject *r, enum reinject_state state)
 		event_del(&r->step);
 	else
 		event_add(&r->step, &r->timeouts->reply);
-}
-
-/*
- * Send data, moved out of it: what the socket takes at once, which spares two turns of
- * epoll, the rest when there is room. A failure shows at the next attempt.
- */
-static void reinject_send(struct reinject *r, struct evbuffer *data)
-{
-	struct evbuffer *out = bufferevent_get_output(r->bev);
-
-	if (evbuffer_get_length(out) == 0 && evbuffer_get_length(data) > 0)
-		evbuffer_write(data, bufferevent_getfd(r->bev));
-	if (evbuffer_get_length(data) > 0)
-		evbuffer_add_buffer(out, data);
 }
 
 static unsigned ehlo_offers(const struct smtp_reply *reply)
@@ -158,22 +143,44 @@ static unsigned ehlo_offers(const struct smtp_reply *reply)
 static void reinject_next_command(struct reinject *r)
 {
 	struct evbuffer_ptr end = evbuffer_search(r->commands, "\n", 1, NULL);
+	struct evbuffer *line = evbuffer_new();
 
+	if (!line)
+		abort();
 	assert(end.pos >= 0);
-	evbuffer_remove_buffer(r->commands, r->line, (size_t)end.pos + 1);
-	reinject_send(r, r->line);
+	evbuffer_remove_buffer(r->commands, line, (size_t)end.pos + 1);
+	stream_write(&r->stream, line);
+	evbuffer_free(line);
+}
+
+static void reinject_greet(struct reinject *r)
+{
+	char *line;
+	int len = asprintf(&line, "EHLO %s\r\n", r->helo);
+
+	if (len < 0)
+		abort();
+	stream_send(&r->stream, span_make(line, (size_t)len));
+	free(line);
+	reinject_expect(r, REINJECT_EHLO);
 }
 
 static void reinject_send_envelope(struct reinject *r)
 {
 	unsigned offers = ehlo_offers(&r->reply);
-
-	evbuffer_add_printf(r->line, "MAIL FROM:<%s>%s%s\r\n", r->mail_from,
+	char *line;
+	int len = asprintf(&line, "MAIL FROM:<%s>%s%s\r\n", r->mail_from,
 	    offers & OFFERS_8BITMIME ? " BODY=8BITMIME" : "",
 	    r->utf8 && (offers & OFFERS_SMTPUTF8) ? " SMTPUTF8" : "");
+
+	if (len < 0)
+		abort();
+	evbuffer_prepend(r->commands, line, (size_t)len);
+	free(line);
 	if (offers & OFFERS_PIPELINING)
-		evbuffer_add_buffer(r->line, r->commands);
-	reinject_send(r, r->line);
+		stream_write(&r->stream, r->commands);
+	else
+		reinject_next_command(r);
 	reinject_expect(r, REINJECT_ENVELOPE);
 }
 
@@ -182,12 +189,12 @@ static void reinject_send_body(struct reinject *r)
 	if (r->finishing) {
 		evbuffer_add(r->body, END_OF_DATA, strlen(END_OF_DATA));
 		reinject_expect(r, REINJECT_DOT);
-		reinject_send(r, r->body);
+		stream_write(&r->stream, r->body);
 		return;
 	}
 	/* Not at once: who waits for room is told when the loop has written it. */
 	reinject_expect(r, REINJECT_BODY);
-	evbuffer_add_buffer(bufferevent_get_output(r->bev), r->body);
+	stream_queue(&r->stream, r->body);
 }
 
 /* A reply to MAIL, RCPT or DATA. The first refusal ends it: all get the mail or nobody. */
@@ -217,9 +224,7 @@ static void reinject_on_reply(struct reinject *r)
 			reinject_conclude(r);
 			return;
 		}
-		evbuffer_add_printf(r->line, "EHLO %s\r\n", r->helo);
-		reinject_send(r, r->line);
-		reinject_expect(r, REINJECT_EHLO);
+		reinject_greet(r);
 		break;
 	case REINJECT_EHLO:
 		if (r->reply.code != 250)
@@ -243,19 +248,24 @@ static void reinject_on_reply(struct reinject *r)
 /* Take one whole reply off the input; false if there is none. */
 static bool reinject_read_reply(struct reinject *r)
 {
-	struct evbuffer *in = bufferevent_get_input(r->bev);
 	enum smtp_reply_state state = SMTP_REPLY_MORE;
-	size_t len;
-	char *line;
+	struct span in, line;
+	const char *lf;
 
-	while (state == SMTP_REPLY_MORE &&
-	       (line = evbuffer_readln(in, &len, EVBUFFER_EOL_CRLF))) {
-		state = smtp_reply_feed(&r->reply, span_make(line, len));
-		free(line);
+	while (state == SMTP_REPLY_MORE) {
+		in = stream_input(&r->stream);
+		lf = in.len ? memchr(in.data, '\n', in.len) : NULL;
+		if (!lf)
+			break;
+		line = span_make(in.data, (size_t)(lf - in.data));
+		if (line.len && line.data[line.len - 1] == '\r')
+			line.len--;
+		state = smtp_reply_feed(&r->reply, line);
+		stream_use(&r->stream, (size_t)(lf - in.data) + 1);
 	}
 	if (state == SMTP_REPLY_BROKEN)
 		reinject_trouble(r, "no SMTP reply");
-	else if (state == SMTP_REPLY_MORE && evbuffer_get_length(in) >= REPLY_LINE_MAX)
+	else if (state == SMTP_REPLY_MORE && in.len >= REPLY_LINE_MAX)
 		reinject_trouble(r, "reply line too long");
 	return state == SMTP_REPLY_COMPLETE;
 }
@@ -270,7 +280,7 @@ static void reinject_read_replies(struct reinject *r)
 	}
 }
 
-static void on_input(struct bufferevent *bev, void *arg)
+static void on_input(void *arg)
 {
 	struct reinject *r = arg;
 
@@ -278,7 +288,7 @@ static void on_input(struct bufferevent *bev, void *arg)
 	reinject_report(r);
 }
 
-static void on_drained(struct bufferevent *bev, void *arg)
+static void on_written(void *arg)
 {
 	struct reinject *r = arg;
 
@@ -286,28 +296,19 @@ static void on_drained(struct bufferevent *bev, void *arg)
 		r->events->on_room(r->arg);
 }
 
-/* What the peer said before it hung up may still be in the socket, such as Postfix's
- * 452. */
-static void reinject_last_words(struct reinject *r)
-{
-	struct evbuffer *in = bufferevent_get_input(r->bev);
-
-	evbuffer_unfreeze(in, 0); /* else only the bufferevent may add to it */
-	if (evbuffer_read(in, bufferevent_getfd(r->bev), REPLY_LINE_MAX) > 0)
-		reinject_read_replies(r);
-}
-
-static void on_break(struct bufferevent *bev, short what, void *arg)
+static void on_break(void *arg, enum stream_break what)
 {
 	struct reinject *r = arg;
-	const char *why = strerror(EVUTIL_SOCKET_ERROR());
+	const char *why = strerror(errno);
 
-	if (what & BEV_EVENT_TIMEOUT)
+	if (what == STREAM_LATE)
 		why = "stopped reading";
-	else if (what & BEV_EVENT_EOF)
+	else if (what == STREAM_CLOSED)
 		why = "connection closed";
-	else if (what & BEV_EVENT_WRITING)
-		reinject_last_words(r);
+	/* What the peer said before it hung up may still be in the socket, such as
+	 * Postfix's 452. */
+	else if (what == STREAM_UNWRITTEN && stream_read_now(&r->stream))
+		reinject_read_replies(r);
 	if (r->state != REINJECT_ENDED)
 		reinject_trouble(r, why);
 	reinject_report(r);
@@ -315,16 +316,20 @@ static void on_break(struct bufferevent *bev, short what, void *arg)
 
 static void reinject_start_session(struct reinject *r, evutil_socket_t fd)
 {
+	static const struct stream_events events = {
+		.on_input = on_input,
+		.on_written = on_written,
+		.on_break = on_break,
+	};
 	const int on = 1;
 
 	if (r->to.addr.ss_family != AF_UNIX)
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	r->bev = bufferevent_socket_new(r->base, fd, BEV_OPT_CLOSE_ON_FREE);
-	bufferevent_setcb(r->bev, on_input, on_drained, on_break, r);
-	bufferevent_setwatermark(r->bev, EV_READ, 0, 2 * REPLY_LINE_MAX);
-	bufferevent_setwatermark(r->bev, EV_WRITE, REINJECT_ROOM, 0);
-	bufferevent_set_timeouts(r->bev, NULL, &r->timeouts->reply); /* of writing */
-	bufferevent_enable(r->bev, EV_READ);
+	stream_init(&r->stream, r->base, fd, &events, r);
+	r->stream.write_timeout = &r->timeouts->reply;
+	r->stream.few = REINJECT_ROOM;
+	stream_resume(&r->stream);
+	r->connected = true;
 	r->state = REINJECT_GREETING;
 }
 
@@ -413,8 +418,7 @@ struct reinject *reinject_create(struct event_base *base, const struct endpoint 
 	r->nrcpt = envelope->nrcpt;
 	r->body = evbuffer_new();
 	r->commands = evbuffer_new();
-	r->line = evbuffer_new();
-	if (!r->body || !r->commands || !r->line)
+	if (!r->body || !r->commands)
 		abort();
 	for (size_t i = 0; i < envelope->nrcpt; i++) {
 		char *address = line_copy(envelope->rcpt_to[i]);
@@ -439,10 +443,9 @@ void reinject_destroy(struct reinject *r)
 		return;
 	event_del(&r->step);
 	event_del(&r->last);
-	if (r->bev)
-		bufferevent_free(r->bev);
+	if (r->connected)
+		stream_deinit(&r->stream);
 	evbuffer_free(r->commands);
-	evbuffer_free(r->line);
 	evbuffer_free(r->body);
 	free(r->mail_from);
 	free(r->helo);
@@ -455,7 +458,7 @@ void reinject_write(struct reinject *r, struct evbuffer *data)
 	if (r->state == REINJECT_ENDED)
 		evbuffer_drain(data, evbuffer_get_length(data));
 	else if (r->state == REINJECT_BODY)
-		reinject_send(r, data);
+		stream_write(&r->stream, data);
 	else
 		evbuffer_add_buffer(r->body, data);
 }
@@ -464,7 +467,7 @@ size_t reinject_waiting(const struct reinject *r)
 {
 	size_t n = evbuffer_get_length(r->body);
 
-	return r->bev ? n + evbuffer_get_length(bufferevent_get_output(r->bev)) : n;
+	return r->connected ? n + stream_waiting(&r->stream) : n;
 }
 
 void reinject_finish(struct reinject *r)
@@ -475,8 +478,7 @@ void reinject_finish(struct reinject *r)
 	r->finishing = true;
 	event_add(&r->last, &r->timeouts->reply);
 	if (r->state == REINJECT_BODY) {
-		evbuffer_add(r->line, END_OF_DATA, strlen(END_OF_DATA));
-		reinject_send(r, r->line);
+		stream_send(&r->stream, span_of(END_OF_DATA));
 		reinject_expect(r, REINJECT_DOT);
 	}
 }
