@@ -299,10 +299,17 @@ static bool put_dict_socket(
 	return true;
 }
 
+/* For a "server" of nginx's upstream. */
+static void put_upstream(struct builder *b, const char *name, const struct endpoint *ep)
+{
+	put_text(b, name, "%s", endpoint_path(ep) ? ep->text : inet_address(ep));
+}
+
 static bool put_sockets(struct builder *b)
 {
 	const struct config *c = b->config;
 
+	put_upstream(b, "http_upstream", &c->http_socket);
 	put_proxy_filter(b, "filter_outgoing_postfix", &c->filter_outgoing_socket);
 	put_proxy_filter(b, "filter_incoming_postfix", &c->filter_incoming_socket);
 	return put_master_service(b, "reinject_outgoing", "reinject_outgoing_service",

@@ -81,6 +81,9 @@ static const struct value_case {
 	    "reinject_incoming_service", "\"127.0.0.1:10026 inet\"" },
 	{ "dict socket", "auth_socket = unix:/run/a", "auth_socket_path",
 	    "\"/run/a\"" },
+	{ "web server", "", "http_upstream", "\"unix:/run/chatmaild/http.sock\"" },
+	{ "web server on TCP", "http_socket = inet:[::1]:81", "http_upstream",
+	    "\"[::1]:81\"" },
 	{ "Dovecot listens", "", "listen_dovecot", "\"*, ::\"" },
 	{ "Dovecot listens on IPv4", "disable_ipv6 = true", "listen_dovecot",
 	    "\"0.0.0.0\"" },
@@ -146,7 +149,7 @@ static void names_are_unique(void **state)
 	size_t nvariables, noptions, old = 0;
 	const struct host_variable *v = host_variables(&nvariables);
 	const struct config_option *o = config_options(&noptions);
-	const size_t derived = 17; /* put_config() and put_sockets() */
+	const size_t derived = 18; /* put_config() and put_sockets() */
 	json_t *context = make(MINIMAL);
 
 	for (size_t i = 0; i < noptions; i++)
