@@ -1,1 +1,77 @@
+/* Text that grows. No memory is a broken machine: abort(). */
 #include "deploy/text.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Room for n more bytes and the NUL. */
+static void text_grow(struct text *t, size_t n)
+{
+	size_t size = t->size ? t->size : 256;
+
+	if (n >= SIZE_MAX / 2 - t->len)
+		abort();
+	while (size <= t->len + n)
+		size *= 2;
+	if (size == t->size)
+		return;
+	t->data = realloc(t->data, size);
+	if (!t->data)
+		abort();
+	t->size = size;
+}
+
+void text_add_span(struct text *t, struct span s)
+{
+	text_grow(t, s.len);
+	if (s.len > 0)
+		memcpy(t->data + t->len, s.data, s.len);
+	t->len += s.len;
+	t->data[t->len] = '\0';
+}
+
+void text_add(struct text *t, const char *s)
+{
+	text_add_span(t, span_of(s));
+}
+
+void text_printf(struct text *t, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		abort();
+	text_grow(t, (size_t)n);
+	va_start(ap, fmt);
+	vsnprintf(t->data + t->len, (size_t)n + 1, fmt, ap);
+	va_end(ap);
+	t->len += (size_t)n;
+}
+
+struct span text_span(const struct text *t)
+{
+	return span_make(t->data ? t->data : "", t->len);
+}
+
+char *text_take(struct text *t)
+{
+	char *data;
+
+	if (!t->data)
+		text_add(t, "");
+	data = t->data;
+	*t = (struct text){ 0 };
+	return data;
+}
+
+void text_free(struct text *t)
+{
+	free(t->data);
+	*t = (struct text){ 0 };
+}
