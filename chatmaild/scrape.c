@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "chatmaild/stall.h"
+#include "chatmaild/users.h"
 #include "chatmaild/worker.h"
 
 #define LABEL_MAX 64
@@ -74,6 +75,19 @@ static uint64_t open_fds(void)
 		n++;
 	closedir(dir);
 	return n > 3 ? n - 3 : 0; /* ".", ".." and the directory itself */
+}
+
+static void write_accounts(
+    const struct daemon *d, struct evbuffer *out, enum metric_format format)
+{
+	struct census_gauges gauges;
+	const struct metric_source source = { census_metrics, ncensus_metrics, &gauges,
+		NULL };
+
+	if (!d->users)
+		return;
+	census_read(users_census(d->users), time(NULL), &gauges);
+	metric_write(out, format, &source, 1);
 }
 
 static void write_process(
@@ -158,6 +172,7 @@ void scrape_write(
 	const struct running_service *running = services_list(d->services, &n);
 
 	write_process(d, out, format);
+	write_accounts(d, out, format);
 	write_listeners(out, format, running, n);
 	write_services(out, format, running, n);
 	if (format == METRIC_OPENMETRICS)

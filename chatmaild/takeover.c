@@ -15,6 +15,7 @@
 #include "chatmaild/push_row.h"
 #include "chatmaild/python_files.h"
 #include "chatmaild/user_row.h"
+#include "chatmaild/users.h"
 #include "chatmaild/worker.h"
 
 #define BATCH_ACCOUNTS 500
@@ -48,6 +49,7 @@ struct takeover {
 	int64_t now;
 	size_t n;
 	struct user_row rows[BATCH_ACCOUNTS];
+	struct census_change changes[BATCH_ACCOUNTS];
 	struct python_items tokens, found_pushes;
 };
 
@@ -177,7 +179,7 @@ static int write_batch(struct store_op *op, sqlite3 *db)
 {
 	struct takeover *t =
 	    (struct takeover *)((char *)op - offsetof(struct takeover, write));
-	int rc = user_rows_write(db, t->rows, t->n);
+	int rc = user_rows_write(db, t->rows, t->n, t->changes);
 
 	if (rc == SQLITE_OK)
 		rc = write_items(t, db);
@@ -193,6 +195,7 @@ static void written(struct store_op *op, int result)
 
 	if (result == SQLITE_OK) {
 		t->accounts += t->n;
+		census_apply(users_census(t->daemon->users), t->changes, t->n);
 		if (t->imported > 0 && t->daemon->pushes)
 			push_queue_found(t->daemon->pushes, t->imported);
 	}

@@ -5,8 +5,8 @@
 #ifndef CHATMAILD_USER_ROW_H
 #define CHATMAILD_USER_ROW_H
 
+#include "chatmaild/census.h"
 #include "chatmaild/mailbox.h"
-#include "chatmaild/store.h"
 #include "proto/address.h"
 
 #define USER_DAY_UNKNOWN INT64_MIN
@@ -20,11 +20,15 @@ struct user_row {
 	int64_t last_login_day; /* the same */
 };
 
-/* Insert or replace n rows. For an operation's run(): SQLITE_OK or why not. */
-int user_rows_write(sqlite3 *db, const struct user_row *rows, size_t n);
+/*
+ * Insert or replace n rows; changes gets one for each, for census_apply() once it is
+ * durable. For an operation's run(): SQLITE_OK or why not.
+ */
+int user_rows_write(
+    sqlite3 *db, const struct user_row *rows, size_t n, struct census_change *changes);
 
 /* Forget an account; none of that name is fine. */
-int user_row_delete(sqlite3 *db, const char *address);
+int user_row_delete(sqlite3 *db, const char *address, struct census_change *change);
 
 /* Note that every mailbox directory has been read: the table is complete from now on.
  */

@@ -50,14 +50,15 @@ struct remember {
 	struct users *users;
 	bool forget;
 	struct user_row row;
+	struct census_change change;
 };
 
 static int remember_run(struct store_op *op, sqlite3 *db)
 {
 	struct remember *r = (struct remember *)op;
 
-	return r->forget ? user_row_delete(db, r->row.address)
-			 : user_rows_write(db, &r->row, 1);
+	return r->forget ? user_row_delete(db, r->row.address, &r->change)
+			 : user_rows_write(db, &r->row, 1, &r->change);
 }
 
 static void remember_done(struct store_op *op, int result)
@@ -65,7 +66,9 @@ static void remember_done(struct store_op *op, int result)
 	struct remember *r = (struct remember *)op;
 
 	r->users->remembering--;
-	free(r); /* the store has logged what went wrong */
+	if (result == SQLITE_OK)
+		census_apply(r->users->census, &r->change, 1);
+	free(r); /* else the store has logged what went wrong */
 }
 
 static void remember(struct users *u, const struct user_row *row, bool forget)
@@ -315,6 +318,7 @@ struct users *users_create(struct daemon *d, bool fresh)
 		free(u);
 		return NULL;
 	}
+	u->census = census_create(d->store);
 	if (fresh) {
 		u->counters.rebuilding = 1;
 		u->takeover = takeover_start(d, on_rebuild, u);
@@ -343,6 +347,7 @@ void users_destroy(struct users *u)
 		return;
 	users_stop(u);
 	assert(!u->creations);
+	census_destroy(u->census);
 	user_cache_destroy(u->cache);
 	free(u);
 }
@@ -357,6 +362,11 @@ const struct users_counters *users_counters(struct users *u)
 	u->counters.known = user_cache_count(u->cache);
 	u->counters.cache_bytes = user_cache_bytes(u->cache);
 	return &u->counters;
+}
+
+struct census *users_census(struct users *u)
+{
+	return u->census;
 }
 
 struct admission_control *users_admission(struct users *u)

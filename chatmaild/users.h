@@ -7,6 +7,7 @@
 #define CHATMAILD_USERS_H
 
 #include "chatmaild/admission.h"
+#include "chatmaild/census.h"
 #include "chatmaild/daemon.h"
 #include "chatmaild/password.h"
 
@@ -81,6 +82,9 @@ void users_make(struct users *u, struct span address, struct span password,
 enum users_answer users_login(struct users *u, struct span address, int64_t seconds);
 
 const struct users_counters *users_counters(struct users *u);
+
+/* How many accounts there are. */
+struct census *users_census(struct users *u);
 
 /* For tests: where the switch and the machine's readings are. */
 struct admission_control *users_admission(struct users *u);

@@ -36,6 +36,7 @@ struct creation {
 	char password[PASSWORD_MAX + 1]; /* cut there, which is too long all the same */
 	char *dir;
 	struct user_row row;
+	struct census_change change;
 };
 
 static struct creation *creation_of(const struct users *u, struct span address)
@@ -111,9 +112,9 @@ static void undo_done(struct job *job)
 /* Device tokens of an account of this name from before are not this one's. */
 static int row_run(struct store_op *op, sqlite3 *db)
 {
-	const struct creation *c =
+	struct creation *c =
 	    (struct creation *)((char *)op - offsetof(struct creation, op));
-	int rc = user_rows_write(db, &c->row, 1);
+	int rc = user_rows_write(db, &c->row, 1, &c->change);
 
 	return rc == SQLITE_OK ? tokens_rows_forget(db, span_of(c->row.address)) : rc;
 }
@@ -126,6 +127,7 @@ static void row_done(struct store_op *op, int result)
 
 	if (result == SQLITE_OK) {
 		users_put(u, &c->row);
+		census_apply(u->census, &c->change, 1);
 		u->counters.created++;
 		log_info("Created address: %s", c->row.address);
 		creation_end(c, USERS_FOUND);

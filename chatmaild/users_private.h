@@ -13,6 +13,7 @@
 struct users {
 	struct daemon *daemon;
 	struct user_cache *cache;
+	struct census *census;
 	struct admission_control admission;
 	struct creation *creations; /* under way */
 	struct takeover *takeover;  /* NULL unless rebuilding */
