@@ -19,6 +19,7 @@
 #include <mail-user.h>
 #include <module-context.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* How Dovecot finds its way into a plugin: by the names of these. */
 void chatmail_idle_plugin_init(struct module *module);
@@ -35,7 +36,8 @@ struct idle_mailbox {
 	/* While somebody waits for changes; else NULL. */
 	struct io *watch;        /* on the index directory */
 	struct timeout *to_look; /* what came before the watch? */
-	const char *log_path;    /* of the index log; known from the first watch on */
+	/* Of the index log and of the lock of a Maildir; known from the first watch on. */
+	const char *log_path, *lock_path;
 	/* The log when the mailbox was last read, or its client last told to: it has seen
 	 * all that was in there. All zero when not known. */
 	struct stat log;
@@ -71,12 +73,20 @@ static struct stat idle_log_stat(const struct idle_mailbox *ibox)
  * Something changed in the index directory; mostly files that tell nothing. What is seen
  * is noted before the client is told: what comes meanwhile, even by our own reading of
  * the mailbox, makes us look once more, and a look that finds nothing changes nothing.
+ *
+ * A delivery writes the log a moment before it gives back its lock on the Maildir, which
+ * reading takes, too. Dovecot finds a taken lock's end by a watch of its own, and to close
+ * that costs it 10 to 20 ms in Linux. So nobody is told before: the lock's end is a change
+ * of the directory. Should it never come, Dovecot's own half second does.
  */
 static void idle_look(struct mailbox *box)
 {
 	struct idle_mailbox *ibox = IDLE_MAILBOX(box);
-	struct stat log = idle_log_stat(ibox);
+	struct stat log;
 
+	if (access(ibox->lock_path, F_OK) == 0)
+		return;
+	log = idle_log_stat(ibox);
 	if (!ST_CHANGED(ibox->log, log))
 		return;
 	ibox->log = log;
@@ -107,9 +117,12 @@ static void idle_watch_start(struct mailbox *box)
 		return;
 	if (io_add_notify(dir, idle_look, box, &ibox->watch) != IO_NOTIFY_ADDED)
 		return;
-	if (ibox->log_path == NULL)
+	if (ibox->log_path == NULL) {
 		ibox->log_path =
 		    p_strdup_printf(box->pool, "%s/%s.log", dir, box->index_prefix);
+		ibox->lock_path =
+		    p_strdup_printf(box->pool, "%s/dovecot-uidlist.lock", dir);
+	}
 	ibox->to_look = timeout_add_short(0, idle_look_back, box);
 }
 

@@ -11,7 +11,8 @@ function dovecot_lua_notify_event_message_new(user, event)
     return
   end
   local mailbox = user:mailbox(event.mailbox)
-  mailbox:sync()
+  -- Not sync(): that takes the lock which the processes of clients that idle need now.
+  mailbox:open()
   -- The delivery goes on, and the mailbox is freed, when chatmaild is not there.
   pcall(mailbox.metadata_set, mailbox, "/private/messagenew", "")
   mailbox:free()
