@@ -46,7 +46,15 @@ struct component_file {
 bool component_file(struct relay *r, struct wanted *w, const char *component,
     const struct component_file *file);
 
-/* In the order in which they are configured and activated. */
+/*
+ * The text of templates/COMPONENT/PATH, rendered, NUL-terminated, *len without the NUL, to
+ * be free()d; for what is no file of its own, or has another name on the server. NULL with
+ * a line in r->error.
+ */
+char *component_text(
+    struct relay *r, const char *component, const char *path, size_t *len);
+
+/* In the order in which they are configured and activated; components.c. */
 extern const struct component *const components[];
 extern const size_t ncomponents;
 

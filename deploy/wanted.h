@@ -1,11 +1,14 @@
 /*
  * The wanted state of a server: a list of things that shall be so, made by the components
  * from the configuration alone. What is so already is found out later (facts.h), and the
- * difference is the plan (plan.h). All strings are copied.
+ * difference is the plan (plan.h). All strings are copied, NULL where it may be NULL.
  *
  * Things are done in three passes over the components in their order, as the stages tell:
  * INSTALL is the same on every relay and needs no running systemd; CONFIGURE writes files;
- * ACTIVATE starts, restarts, stops.
+ * ACTIVATE starts, restarts, stops. Within a component CONFIGURE does, in this order:
+ * directories; states that stand before its first file; its checks, with the new files in
+ * place of the old ones for nobody but the checkers; absent things and files; the other
+ * states. ACTIVATE does states and units as they stand in the list.
  */
 #ifndef DEPLOY_WANTED_H
 #define DEPLOY_WANTED_H
@@ -32,36 +35,37 @@ struct effects {
 };
 
 struct wanted_package { /* of Debian, by apt */
-	char *name;
+	const char *name;
 };
 
-struct wanted_deb {    /* of ours: a .deb on this machine */
-	char *name;    /* chatmaild */
-	char *path;    /* the file here */
-	char *version; /* of the file */
-	char *arch;    /* amd64, arm64, all */
-	char *sha256;  /* of the file, hex */
+/* Of ours: a .deb on this machine; with path NULL on the server, in packages/. */
+struct wanted_deb {
+	const char *name;    /* chatmaild */
+	const char *path;    /* the file here */
+	const char *version; /* of the file */
+	const char *arch;    /* amd64, arm64, all */
+	const char *sha256;  /* of the file, hex */
 	struct effects effects;
 };
 
 struct wanted_group {
-	char *name;
+	const char *name;
 };
 
 struct wanted_user { /* a system user without login */
-	char *name;
-	char *group; /* primary, must be wanted or there */
-	char *home;
+	const char *name;
+	const char *group; /* primary, must be wanted or there */
+	const char *home;
 };
 
 struct wanted_member {
-	char *user;
-	char *group;
+	const char *user;
+	const char *group;
 };
 
 struct wanted_directory {
-	char *path;
-	char *owner, *group;
+	const char *path;
+	const char *owner, *group; /* NULL: root */
 	mode_t mode;
 };
 
@@ -71,21 +75,22 @@ enum {
 };
 
 struct wanted_file {
-	char *path;
-	char *content;
+	const char *path;
+	const char *content; /* NULL: on the server, in blobs/SHA256 */
 	size_t len;
-	char *owner, *group;
+	const char *sha256; /* hex; want_file() finds it out if there is content */
+	const char *owner, *group; /* NULL: root */
 	mode_t mode;
 	unsigned flags;
 	struct effects effects;
 };
 
 struct wanted_absent { /* file, symlink or directory (with all below it) */
-	char *path;
+	const char *path;
 };
 
 struct wanted_no_package { /* removed if installed; its configuration stays */
-	char *name;
+	const char *name;
 };
 
 /*
@@ -93,22 +98,20 @@ struct wanted_no_package { /* removed if installed; its configuration stays */
  * that is made once. Both are scripts for "sh -eu", run as root on the server.
  */
 struct wanted_state {
-	char
-	    *what; /* "DKIM key /etc/dkimkeys/opendkim.private": for the plan, a line */
-	char *check; /* exits 0 if it is so; writes nothing; cheap, no network */
-	char *mend;  /* makes it so; said on stderr: what the operator shall read */
+	const char *what;  /* for the plan: "DKIM key /etc/dkimkeys/x.private" */
+	const char *check; /* exits 0 if it is so; writes nothing; cheap, no network */
+	const char *mend;  /* makes it so; stderr: what the operator shall read */
 	enum stage stage;
 	struct effects effects;
 };
 
 /* A file from the net, or out of the operator's directory of binaries (--binaries). */
 struct wanted_binary {
-	char *path; /* on the server, mode 0755 root */
-	char *
-	    arch; /* uname -m: x86_64, aarch64; that of another machine is passed over */
-	char *url;
-	char *member; /* within the .tar.gz, or NULL: the file itself */
-	char *sha256; /* of the installed file, hex */
+	const char *path; /* on the server, mode 0755 root */
+	const char *arch; /* uname -m: x86_64, aarch64; else it is passed over */
+	const char *url;
+	const char *member; /* within the .tar.gz, or NULL: the file itself */
+	const char *sha256; /* of the installed file, hex */
 	struct effects effects;
 };
 
@@ -120,15 +123,15 @@ enum unit_state {
 };
 
 struct wanted_unit {
-	char *name; /* "dovecot.service" */
+	const char *name; /* "dovecot.service" */
 	enum unit_state state;
 };
 
 /* The checker of a component's configuration: a script that exits 0 if it is sound, run
  * on the server where the new files of the component stand in for the old ones. */
 struct wanted_check {
-	char *what; /* "postfix check" */
-	char *script;
+	const char *what; /* "postfix check" */
+	const char *script;
 };
 
 enum wanted_kind {
@@ -145,6 +148,7 @@ enum wanted_kind {
 	WANTED_STATE,
 	WANTED_CHECK,
 	WANTED_UNIT,
+	WANTED_KINDS /* how many there are */
 };
 
 struct wanted_thing {
@@ -167,6 +171,27 @@ struct wanted_thing {
 	};
 };
 
+/*
+ * Where a kind keeps its texts and numbers, for code that treats all kinds alike. Offsets
+ * are from the start of struct wanted_thing; what is there is a const char *, or a number of
+ * the size of unsigned.
+ */
+#define WANTED_TEXTS_MAX 8
+struct wanted_shape {
+	const char *name; /* "file" */
+	unsigned ntexts;
+	unsigned nkeys; /* so many of the texts tell one from another; 0: nothing */
+	size_t texts[WANTED_TEXTS_MAX];
+	unsigned nnumbers;
+	size_t numbers[2];
+};
+extern const struct wanted_shape wanted_shapes[WANTED_KINDS];
+
+const char *wanted_text(const struct wanted_thing *t, unsigned i);
+unsigned wanted_number(const struct wanted_thing *t, unsigned i);
+const struct effects *wanted_effects(
+    const struct wanted_thing *t); /* NULL: its kind has none */
+
 struct wanted;
 
 struct wanted *wanted_create(void);
@@ -174,11 +199,15 @@ void wanted_free(struct wanted *w);
 const struct wanted_thing *wanted_list(
     const struct wanted *w, size_t *n); /* in order */
 
-/* Names what is added next; kept by pointer. */
+/* The thing of this kind with these keys (key2 NULL: it has one), or NULL. */
+const struct wanted_thing *wanted_find(
+    const struct wanted *w, enum wanted_kind kind, const char *key, const char *key2);
+
+/* Names what is added next. */
 void wanted_component(struct wanted *w, const char *component);
 
-/* The same package, group or directory may be wanted by several components; other than that
- * a thing wanted twice in different ways is a mistake of ours: abort(). */
+/* The same thing may be wanted by several components, if all say the same of it; it is the
+ * first one's then. To want it in different ways is a mistake of ours: abort(). */
 void want_package(struct wanted *w, const char *name);
 void want_no_package(struct wanted *w, const char *name);
 void want_deb(struct wanted *w, const struct wanted_deb *deb);
@@ -193,5 +222,12 @@ void want_file(struct wanted *w, const struct wanted_file *file);
 void want_state(struct wanted *w, const struct wanted_state *state);
 void want_check(struct wanted *w, const char *what, const char *script);
 void want_unit(struct wanted *w, const char *name, enum unit_state state);
+
+/* Any of them. */
+void want_thing(struct wanted *w, const struct wanted_thing *thing);
+
+/* The sha256 of bytes, in hex. */
+#define WANTED_SHA256_SIZE 65
+void wanted_sha256(struct span bytes, char hex[WANTED_SHA256_SIZE]);
 
 #endif
