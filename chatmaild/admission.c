@@ -85,26 +85,34 @@ static void take_readings(
 	a->read_at_ms = now_ms;
 }
 
-/* The texts are read by monitoring: keep them to the letter. */
-static enum admission check_machine(
-    const struct admission_control *a, const struct config *config)
+enum admission admission_open(
+    struct admission_control *a, const struct config *config, int64_t now_ms)
 {
-	if (a->load_1m >= 0 && a->load_1m > config->max_load_1m) {
+	if (access(a->closed_file, F_OK) == 0)
+		return ADMISSION_CLOSED;
+	take_readings(a, config, now_ms);
+	if (a->load_1m >= 0 && a->load_1m > config->max_load_1m)
+		return ADMISSION_LOAD;
+	if (a->memory_mib >= 0 && a->memory_mib < config->min_available_memory)
+		return ADMISSION_MEMORY;
+	if (a->disk_mib >= 0 && a->disk_mib < config->min_free_disk_space)
+		return ADMISSION_DISK;
+	return ADMISSION_OK;
+}
+
+/* The texts are read by monitoring: keep them to the letter. */
+static void log_machine(const struct admission_control *a, const struct config *config,
+    enum admission answer)
+{
+	if (answer == ADMISSION_LOAD)
 		log_warning("registration rejected: load avg %.2f > %.2f", a->load_1m,
 		    config->max_load_1m);
-		return ADMISSION_LOAD;
-	}
-	if (a->memory_mib >= 0 && a->memory_mib < config->min_available_memory) {
+	else if (answer == ADMISSION_MEMORY)
 		log_warning("registration rejected: available memory %lldMB < %lldMB",
 		    (long long)a->memory_mib, (long long)config->min_available_memory);
-		return ADMISSION_MEMORY;
-	}
-	if (a->disk_mib >= 0 && a->disk_mib < config->min_free_disk_space) {
+	else if (answer == ADMISSION_DISK)
 		log_warning("registration rejected: free disk %lldMB < %lldMB",
 		    (long long)a->disk_mib, (long long)config->min_free_disk_space);
-		return ADMISSION_DISK;
-	}
-	return ADMISSION_OK;
 }
 
 static const char *check_password(const struct config *config, struct span password)
@@ -145,11 +153,12 @@ void admission_init(struct admission_control *a)
 enum admission admission_check(struct admission_control *a, const struct config *config,
     struct span address, struct span password, int64_t now_ms)
 {
+	enum admission answer = admission_open(a, config, now_ms);
 	const char *why;
 
-	if (access(a->closed_file, F_OK) == 0) {
+	if (answer == ADMISSION_CLOSED) {
 		log_warning("no account made: %s exists", a->closed_file);
-		return ADMISSION_CLOSED;
+		return answer;
 	}
 	why = check_password(config, password);
 	if (why) {
@@ -161,6 +170,6 @@ enum admission admission_check(struct admission_control *a, const struct config 
 		log_info("no account made: %s", why);
 		return ADMISSION_NAME;
 	}
-	take_readings(a, config, now_ms);
-	return check_machine(a, config);
+	log_machine(a, config, answer);
+	return answer;
 }

@@ -36,6 +36,13 @@ struct admission_control {
 
 void admission_init(struct admission_control *a);
 
+/*
+ * Whether any account may be made at all: OK, CLOSED, LOAD, MEMORY or DISK. Logs nothing;
+ * now_ms is a monotonic clock's.
+ */
+enum admission admission_open(
+    struct admission_control *a, const struct config *config, int64_t now_ms);
+
 /* now_ms is a monotonic clock's. Refusals are logged here, without the address. */
 enum admission admission_check(struct admission_control *a, const struct config *config,
     struct span address, struct span password, int64_t now_ms);

@@ -78,6 +78,7 @@ struct config {
 	char *iroh_relay; /* URL, "" when IROH_NONE */
 	char *turn_secret;
 	char *appversions_file;
+	bool public_metrics;
 	bool echobot;
 
 	/* Deployment only. */

@@ -136,6 +136,9 @@ static const struct config_option options[] = {
 	    "Latest versions of the apps, as told to clients, instead of the list that "
 	    "comes along.",
 	    config_check_path },
+	{ "public_metrics", CONFIG_BOOLEAN, "true", 0, 0, FIELD(public_metrics),
+	    "Show the number of accounts to everybody, at https://DOMAIN/metrics.",
+	    NULL },
 	{ "echobot", CONFIG_BOOLEAN, "true", 0, 0, FIELD(echobot),
 	    "Run an account that answers what it is told.", NULL },
 

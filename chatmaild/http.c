@@ -1,7 +1,8 @@
 /*
- * Services http and metrics: GET /metrics over HTTP, on a UNIX socket and, when
- * configured, on an address for Prometheus. One request per connection, so that no idle
- * connection is left to be kept, counted or closed at shutdown.
+ * Services http and metrics over HTTP: http on a UNIX socket, for the web server in front
+ * (new addresses, the public page of numbers) and for whoever asks for metrics; metrics,
+ * when configured, on an address for Prometheus. One request per connection, so that no
+ * idle connection is left to be kept, counted or closed at shutdown.
  *
  * evhttp does the protocol. It counts no connections and ends only silent ones, so we
  * hold a reference to each one's bufferevent: its callbacks are gone once evhttp let go
@@ -10,6 +11,7 @@
 #include <assert.h>
 #include <event2/bufferevent.h>
 #include <event2/http.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +21,10 @@
 #include "chatmaild/daemon.h"
 #include "chatmaild/log.h"
 #include "chatmaild/scrape.h"
+#include "chatmaild/suggest.h"
+#include "chatmaild/users.h"
 
-#define CONNECTIONS_MAX 32
+#define CONNECTIONS_MAX 256
 #define HEADER_MAX      8192 /* bytes of request line and header */
 #define BODY_MAX        1024 /* bytes */
 #define SILENCE_MAX     10   /* seconds without a byte */
@@ -35,13 +39,14 @@ struct http_conn {
 
 struct http {
 	struct daemon *daemon;
+	bool web; /* the web server's, not only Prometheus's */
 	struct evhttp *evhttp;
 	struct listener *from;
 	struct event *sweeper; /* once a second while there are connections */
 	struct http_conn conns[CONNECTIONS_MAX];
 	unsigned nconns;
 	struct http_counters {
-		uint64_t ok, not_found, bad_method;
+		uint64_t ok, moved, not_found, bad_method, unavailable;
 	} counters;
 };
 
@@ -49,10 +54,14 @@ static const struct metric_def http_metrics[] = {
 	{ "chatmail_http_requests_total",
 	    "HTTP requests by the status they were answered.", OPENMETRICS_COUNTER,
 	    "code=\"200\"", offsetof(struct http_counters, ok) },
+	{ "chatmail_http_requests_total", "", OPENMETRICS_COUNTER, "code=\"301\"",
+	    offsetof(struct http_counters, moved) },
 	{ "chatmail_http_requests_total", "", OPENMETRICS_COUNTER, "code=\"404\"",
 	    offsetof(struct http_counters, not_found) },
 	{ "chatmail_http_requests_total", "", OPENMETRICS_COUNTER, "code=\"405\"",
 	    offsetof(struct http_counters, bad_method) },
+	{ "chatmail_http_requests_total", "", OPENMETRICS_COUNTER, "code=\"503\"",
+	    offsetof(struct http_counters, unavailable) },
 };
 
 static time_t now_s(void)
@@ -101,15 +110,6 @@ static void answer_metrics(struct http *h, struct evhttp_request *req)
 	reply(req, HTTP_OK, "OK", page);
 }
 
-static const struct route {
-	const char *path;
-	unsigned methods; /* bits of enum evhttp_cmd_type */
-	const char *allow;
-	void (*answer)(struct http *h, struct evhttp_request *req);
-} routes[] = {
-	{ "/metrics", EVHTTP_REQ_GET | EVHTTP_REQ_HEAD, "GET, HEAD", answer_metrics },
-};
-
 static void refuse(struct evhttp_request *req, int code, const char *reason)
 {
 	struct evbuffer *body = evbuffer_new();
@@ -122,6 +122,155 @@ static void refuse(struct evhttp_request *req, int code, const char *reason)
 	reply(req, code, reason, body);
 }
 
+static void free_text(const void *data, size_t len, void *arg)
+{
+	free((void *)(uintptr_t)data);
+}
+
+/* Takes text. */
+static void answer_text(struct evhttp_request *req, int code, const char *reason,
+    const char *type, char *text)
+{
+	struct evbuffer *body = evbuffer_new();
+
+	if (!body || !text)
+		abort();
+	evbuffer_add_reference(body, text, strlen(text), free_text, NULL);
+	evhttp_add_header(evhttp_request_get_output_headers(req), "Content-Type", type);
+	reply(req, code, reason, body);
+}
+
+/* The page that chatmail relays have always had, to the byte: three families without the
+ * names in their HELP lines. Tests' accounts are both kinds here. */
+static void answer_public(struct http *h, struct evhttp_request *req)
+{
+	const struct census *census = users_census(h->daemon->users);
+	uint64_t ci =
+	    census_count(census, ACCOUNT_CI) + census_count(census, ACCOUNT_AC);
+	uint64_t others = census_count(census, ACCOUNT_PLAIN);
+	char *page;
+
+	if (!h->daemon->config->public_metrics) {
+		h->counters.not_found++;
+		refuse(req, HTTP_NOTFOUND, "Not Found");
+		return;
+	}
+	if (asprintf(&page,
+		"# HELP total number of accounts\n# TYPE accounts gauge\n"
+		"accounts %" PRIu64 "\n"
+		"# HELP number of CI accounts\n# TYPE ci_accounts gauge\n"
+		"ci_accounts %" PRIu64 "\n"
+		"# HELP number of non-CI accounts\n# TYPE nonci_accounts gauge\n"
+		"nonci_accounts %" PRIu64 "\n",
+		ci + others, ci, others) < 0)
+		abort();
+	h->counters.ok++;
+	answer_text(req, HTTP_OK, "OK", "text/plain", page);
+}
+
+/* What an app shows its user. */
+static const char *closed_reason(enum admission answer)
+{
+	switch (answer) {
+	case ADMISSION_CLOSED:
+		return "This server does not take new profiles at the moment.";
+	case ADMISSION_LOAD:
+	case ADMISSION_MEMORY:
+	case ADMISSION_DISK:
+		return "This server is too busy for new profiles at the moment. "
+		       "Please try again later.";
+	default:
+		return NULL;
+	}
+}
+
+static void answer_reason(
+    struct http *h, struct evhttp_request *req, const char *reason)
+{
+	char *text;
+
+	if (asprintf(&text, "{\"reason\": \"%s\"}\n", reason) < 0)
+		abort();
+	h->counters.unavailable++;
+	answer_text(
+	    req, HTTP_SERVUNAVAIL, "Service Unavailable", "application/json", text);
+}
+
+/* A browser that follows the printed link is handed to the app. */
+static void answer_new_moved(struct http *h, struct evhttp_request *req)
+{
+	char *url;
+
+	if (asprintf(&url, "dcaccount:https://%s/new",
+		h->daemon->config->mail_domain_bare) < 0)
+		abort();
+	evhttp_add_header(evhttp_request_get_output_headers(req), "Location", url);
+	free(url);
+	h->counters.moved++;
+	refuse(req, HTTP_MOVEPERM, "Moved Permanently");
+}
+
+static void answer_new(struct http *h, struct evhttp_request *req)
+{
+	const struct config *config = h->daemon->config;
+	const char *closed;
+	char *text;
+
+	if (evhttp_request_get_command(req) != EVHTTP_REQ_POST &&
+	    config->tls_mode != TLS_SELF) {
+		answer_new_moved(h, req);
+		return;
+	}
+	evhttp_add_header(
+	    evhttp_request_get_output_headers(req), "Cache-Control", "no-store");
+	closed = closed_reason(admission_open(
+	    users_admission(h->daemon->users), config, (int64_t)now_s() * 1000));
+	text = closed ? NULL : suggest_account(config);
+	if (!text) {
+		answer_reason(h, req, closed ? closed : "This server is out of order.");
+		return;
+	}
+	h->counters.ok++;
+	answer_text(req, HTTP_OK, "OK", "application/json", text);
+}
+
+/* It answers, so the loop turns. */
+static void answer_healthy(struct http *h, struct evhttp_request *req)
+{
+	h->counters.ok++;
+	answer_text(req, HTTP_OK, "OK", "text/plain", strdup("ok\n"));
+}
+
+static void answer_ready(struct http *h, struct evhttp_request *req)
+{
+	if (!h->daemon->draining) {
+		answer_healthy(h, req);
+		return;
+	}
+	h->counters.unavailable++;
+	answer_text(req, HTTP_SERVUNAVAIL, "Service Unavailable", "text/plain",
+	    strdup("stopping\n"));
+}
+
+#define READ (EVHTTP_REQ_GET | EVHTTP_REQ_HEAD)
+
+static const struct route {
+	const char *path;
+	bool web;         /* of the UNIX socket only */
+	unsigned methods; /* bits of enum evhttp_cmd_type */
+	const char *allow;
+	void (*answer)(struct http *h, struct evhttp_request *req);
+} routes[] = {
+	{ "/metrics", false, READ, "GET, HEAD", answer_metrics },
+	{ "/healthz", false, READ, "GET, HEAD", answer_healthy },
+	{ "/readyz", false, READ, "GET, HEAD", answer_ready },
+	{ "/metrics/public", true, READ, "GET, HEAD", answer_public },
+	{ "/new", true, READ | EVHTTP_REQ_POST, "GET, HEAD, POST", answer_new },
+	/* Its old place: printed codes have it, and apps follow no redirect on POST. */
+	{ "/cgi-bin/newemail.py", true, READ | EVHTTP_REQ_POST, "GET, HEAD, POST",
+	    answer_new },
+};
+
 static void on_request(struct evhttp_request *req, void *arg)
 {
 	struct http *h = arg;
@@ -131,7 +280,7 @@ static void on_request(struct evhttp_request *req, void *arg)
 
 	evhttp_add_header(headers, "Connection", "close");
 	for (size_t i = 0; path && i < sizeof(routes) / sizeof(routes[0]); i++) {
-		if (strcmp(path, routes[i].path) != 0)
+		if (strcmp(path, routes[i].path) != 0 || (routes[i].web && !h->web))
 			continue;
 		if (evhttp_request_get_command(req) & routes[i].methods) {
 			routes[i].answer(h, req);
@@ -223,6 +372,7 @@ static void *http_start(struct daemon *d, const struct service *self)
 	if (!h)
 		abort();
 	h->daemon = d;
+	h->web = self == &http_service;
 	h->evhttp = evhttp_new(d->base);
 	h->sweeper = event_new(d->base, -1, EV_PERSIST, on_sweeper, h);
 	if (!h->evhttp || !h->sweeper)

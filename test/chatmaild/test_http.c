@@ -1,45 +1,42 @@
-/* GET /metrics over a real UNIX socket, and what is refused. */
+/* What HTTP serves over a real UNIX socket, and what it refuses. */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "chatmaild/daemon.h"
 #include "chatmaild/stall.h"
-#include "chatmaild/worker.h"
-#include "test/support.h"
+#include "test/chatmaild/accounts.h"
+
+#define PLACES 256 /* connections served at once */
 
 struct house {
-	char *dir;
-	struct config config;
-	struct daemon daemon;
+	struct accounts a;
 };
 
 static void house_init(struct house *h)
 {
 	static const struct service *const table[] = { &http_service,
 		&metrics_service };
-	const struct workers_options options = { .threads = 1 };
+	struct accounts *a = &h->a;
 	char text[160];
 
-	*h = (struct house){ .dir = support_tmpdir() };
-	snprintf(text, sizeof(text), "unix:%s/http.sock", h->dir);
-	assert_null(endpoint_parse(&h->config.http_socket, span_of(text)));
-	h->daemon.config = &h->config;
-	h->daemon.base = event_base_new();
-	h->daemon.stall = stall_create(h->daemon.base);
-	h->daemon.workers = workers_create(h->daemon.base, &options);
-	h->daemon.services = services_start(&h->daemon, table, ARRAY_LEN(table));
-	assert_non_null(h->daemon.services);
+	accounts_init(a);
+	a->config.mail_domain_bare = (char *)DOMAIN;
+	a->config.public_metrics = true;
+	snprintf(text, sizeof(text), "unix:%s/http.sock", a->dir);
+	assert_null(endpoint_parse(&a->config.http_socket, span_of(text)));
+	snprintf(text, sizeof(text), "unix:%s/metrics.sock", a->dir);
+	assert_null(endpoint_parse(&a->config.metrics_address, span_of(text)));
+	a->d.stall = stall_create(a->d.base);
+	a->d.services = services_start(&a->d, table, ARRAY_LEN(table));
+	assert_non_null(a->d.services);
 }
 
 static void house_deinit(struct house *h)
 {
-	services_stop(h->daemon.services);
-	workers_destroy(h->daemon.workers);
-	stall_destroy(h->daemon.stall);
-	event_base_free(h->daemon.base);
-	support_tmpdir_remove(h->dir);
+	services_stop(h->a.d.services);
+	stall_destroy(h->a.d.stall);
+	accounts_deinit(&h->a);
 }
 
 static int connect_to(const struct endpoint *ep)
@@ -77,12 +74,18 @@ static void send_all(int fd, const char *text, size_t len)
 }
 
 /* The whole answer, to the end of the connection. */
+static void ask_at(struct house *h, const struct endpoint *where, const char *request,
+    struct answer *a)
+{
+	*a = (struct answer){ .fd = connect_to(where) };
+	send_all(a->fd, request, strlen(request));
+	support_loop(h->a.d.base, read_answer, a);
+	close(a->fd);
+}
+
 static void ask(struct house *h, const char *request, struct answer *a)
 {
-	*a = (struct answer){ .fd = connect_to(&h->config.http_socket) };
-	send_all(a->fd, request, strlen(request));
-	support_loop(h->daemon.base, read_answer, a);
-	close(a->fd);
+	ask_at(h, &h->a.config.http_socket, request, a);
 }
 
 static const struct ask_case {
@@ -128,6 +131,38 @@ static const struct ask_case {
 	{ "body too large",
 	    "POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 1025\r\n\r\n",
 	    "HTTP/1.1 413 ", { NULL }, { NULL } },
+	{ "healthy", "GET /healthz HTTP/1.0\r\n\r\n", "HTTP/1.0 200 ",
+	    { "\r\n\r\nok\n" }, { NULL } },
+	{ "ready", "GET /readyz HTTP/1.0\r\n\r\n", "HTTP/1.0 200 ", { "ok\n" },
+	    { NULL } },
+	{ "nine lines for everybody", "GET /metrics/public HTTP/1.0\r\n\r\n",
+	    "HTTP/1.0 200 ",
+	    { "Content-Type: text/plain\r\n",
+		"\r\n\r\n# HELP total number of accounts\n# TYPE accounts gauge\n"
+		"accounts 0\n# HELP number of CI accounts\n"
+		"# TYPE ci_accounts gauge\nci_accounts 0\n"
+		"# HELP number of non-CI accounts\n# TYPE nonci_accounts gauge\n"
+		"nonci_accounts 0\n" },
+	    { NULL } },
+	{ "new address", "POST /new HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+	    "HTTP/1.1 200 ",
+	    { "Content-Type: application/json\r\n", "Cache-Control: no-store\r\n",
+		"\r\n\r\n{\"email\": \"", "@" DOMAIN "\", \"password\": \"" },
+	    { "dclogin_url" } },
+	{ "new address, what is sent does not matter",
+	    "POST /new?x=y HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na=b",
+	    "HTTP/1.1 200 ", { "{\"email\": \"" }, { NULL } },
+	{ "its old place",
+	    "POST /cgi-bin/newemail.py HTTP/1.1\r\nHost: x\r\n"
+	    "Content-Length: 0\r\n\r\n",
+	    "HTTP/1.1 200 ", { "{\"email\": \"" }, { NULL } },
+	{ "a browser is handed to the app", "GET /new HTTP/1.1\r\nHost: x\r\n\r\n",
+	    "HTTP/1.1 301 ", { "Location: dcaccount:https://" DOMAIN "/new\r\n" },
+	    { "email" } },
+	{ "no newsletter", "POST /newsletter HTTP/1.0\r\n\r\n", "HTTP/1.0 404 ",
+	    { NULL }, { NULL } },
+	{ "DELETE of a new address", "DELETE /new HTTP/1.1\r\nHost: x\r\n\r\n",
+	    "HTTP/1.1 405 ", { "Allow: GET, HEAD, POST" }, { NULL } },
 	{ "no HTTP", "hello\r\n\r\n", "", { NULL }, { "chatmail_" } },
 };
 
@@ -150,6 +185,108 @@ static void answers(void **state)
 	house_deinit(&h);
 }
 
+static void self_signed_relay_gives_login_links(void **state)
+{
+	struct answer a;
+	struct house h;
+
+	house_init(&h);
+	h.a.config.tls_mode = TLS_SELF;
+	ask(&h, "GET /new HTTP/1.1\r\nHost: x\r\n\r\n", &a);
+	assert_non_null(strstr(a.text, " 200 "));
+	assert_non_null(strstr(a.text, "Cache-Control: no-store\r\n"));
+	assert_non_null(strstr(a.text, "\"dclogin_url\": \"dclogin:"));
+	house_deinit(&h);
+}
+
+static void closed_registration_tells_why(void **state)
+{
+	struct answer a;
+	struct house h;
+
+	house_init(&h);
+	support_write_file(h.a.closed_file, span_of(""));
+	ask(&h, "POST /new HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", &a);
+	assert_non_null(strstr(a.text, "HTTP/1.1 503 "));
+	assert_non_null(strstr(a.text, "Content-Type: application/json\r\n"));
+	assert_non_null(
+	    strstr(a.text, "\r\n\r\n{\"reason\": \"This server does not take "
+			   "new profiles at the moment.\"}\n"));
+	assert_null(strstr(a.text, "password"));
+	house_deinit(&h);
+}
+
+static void busy_machine_tells_why(void **state)
+{
+	struct answer a;
+	struct house h;
+
+	house_init(&h);
+	h.a.config.min_free_disk_space = INT64_MAX;
+	ask(&h, "POST /new HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", &a);
+	assert_non_null(strstr(a.text, "HTTP/1.1 503 "));
+	assert_non_null(strstr(a.text, "{\"reason\": \"This server is too busy "));
+	house_deinit(&h);
+}
+
+static void public_page_counts_and_can_be_turned_off(void **state)
+{
+	static const char request[] = "GET /metrics/public HTTP/1.0\r\n\r\n";
+	static const char *const names[] = { "ci-asllkj@" DOMAIN, "ac_12l3kj@" DOMAIN,
+		"qweqweqwe@" DOMAIN, "ci-l1k2j3@" DOMAIN };
+	char hash[PASSWORD_HASH_MAX];
+	struct answer a;
+	struct house h;
+
+	house_init(&h);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		assert_int_equal(accounts_make(&h.a, names[i], "secret-password", hash),
+		    USERS_FOUND);
+	ask(&h, request, &a);
+	assert_non_null(strstr(a.text, "\naccounts 4\n"));
+	assert_non_null(strstr(a.text, "\nci_accounts 3\n"));
+	assert_non_null(strstr(a.text, "\nnonci_accounts 1\n"));
+	h.a.config.public_metrics = false;
+	ask(&h, request, &a);
+	assert_non_null(strstr(a.text, " 404 "));
+	house_deinit(&h);
+}
+
+static void prometheus_gets_metrics_only(void **state)
+{
+	static const struct {
+		const char *request, *status;
+	} rows[] = {
+		{ "GET /metrics HTTP/1.0\r\n\r\n", "HTTP/1.0 200 " },
+		{ "GET /healthz HTTP/1.0\r\n\r\n", "HTTP/1.0 200 " },
+		{ "GET /metrics/public HTTP/1.0\r\n\r\n", "HTTP/1.0 404 " },
+		{ "POST /new HTTP/1.0\r\n\r\n", "HTTP/1.0 404 " },
+	};
+	struct answer a;
+	struct house h;
+
+	house_init(&h);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		ask_at(&h, &h.a.config.metrics_address, rows[i].request, &a);
+		assert_memory_equal(a.text, rows[i].status, strlen(rows[i].status));
+	}
+	house_deinit(&h);
+}
+
+static void not_ready_while_it_stops(void **state)
+{
+	struct answer a;
+	struct house h;
+
+	house_init(&h);
+	h.a.d.draining = true;
+	ask(&h, "GET /readyz HTTP/1.0\r\n\r\n", &a);
+	assert_non_null(strstr(a.text, " 503 "));
+	ask(&h, "GET /healthz HTTP/1.0\r\n\r\n", &a);
+	assert_non_null(strstr(a.text, " 200 "));
+	house_deinit(&h);
+}
+
 static void header_too_long(void **state)
 {
 	char request[9000];
@@ -159,9 +296,9 @@ static void header_too_long(void **state)
 	house_init(&h);
 	memset(request, 'a', sizeof(request));
 	memcpy(request, "GET /metrics HTTP/1.1\r\nX: ", 26);
-	a = (struct answer){ .fd = connect_to(&h.config.http_socket) };
+	a = (struct answer){ .fd = connect_to(&h.a.config.http_socket) };
 	send_all(a.fd, request, sizeof(request));
-	support_loop(h.daemon.base, read_answer, &a);
+	support_loop(h.a.d.base, read_answer, &a);
 	assert_null(strstr(a.text, "chatmail_"));
 	assert_null(strstr(a.text, " 200 "));
 	close(a.fd);
@@ -172,34 +309,34 @@ static const struct listener *http_listener(const struct house *h)
 {
 	size_t n;
 
-	return services_list(h->daemon.services, &n)[0].listener;
+	return services_list(h->a.d.services, &n)[0].listener;
 }
 
 static bool all_places_taken(void *arg)
 {
-	return listener_connections(http_listener(arg)) == 32;
+	return listener_connections(http_listener(arg)) == PLACES;
 }
 
 static void connections_are_bounded_and_given_back(void **state)
 {
 	struct answer last;
 	struct house h;
-	int silent[32];
+	int silent[PLACES];
 
 	house_init(&h);
-	for (unsigned i = 0; i < 32; i++)
-		silent[i] = connect_to(&h.config.http_socket);
-	support_loop(h.daemon.base, all_places_taken, &h);
-	last = (struct answer){ .fd = connect_to(&h.config.http_socket) };
+	for (unsigned i = 0; i < PLACES; i++)
+		silent[i] = connect_to(&h.a.config.http_socket);
+	support_loop(h.a.d.base, all_places_taken, &h);
+	last = (struct answer){ .fd = connect_to(&h.a.config.http_socket) };
 	send_all(last.fd, "GET /metrics HTTP/1.0\r\n\r\n", 25);
 	for (unsigned i = 0; i < 100; i++)
-		event_base_loop(h.daemon.base, EVLOOP_NONBLOCK);
+		event_base_loop(h.a.d.base, EVLOOP_NONBLOCK);
 	assert_false(read_answer(&last)); /* waits its turn */
 	assert_int_equal(last.len, 0);
 
-	for (unsigned i = 0; i < 32; i++)
+	for (unsigned i = 0; i < PLACES; i++)
 		close(silent[i]);
-	support_loop(h.daemon.base, read_answer, &last);
+	support_loop(h.a.d.base, read_answer, &last);
 	assert_non_null(strstr(last.text, " 200 "));
 	close(last.fd);
 	house_deinit(&h);
@@ -226,11 +363,11 @@ static void stops_with_connections_open(void **state)
 
 	house_init(&h);
 	for (unsigned i = 0; i < 3; i++)
-		fd[i] = connect_to(&h.config.http_socket);
+		fd[i] = connect_to(&h.a.config.http_socket);
 	send_all(fd[0], "GET /metr", 9);
 	send_all(fd[1], "GET /metrics HTTP/1.0\r\n\r\n", 25);
 	for (unsigned i = 0; i < 10; i++)
-		event_base_loop(h.daemon.base, EVLOOP_NONBLOCK);
+		event_base_loop(h.a.d.base, EVLOOP_NONBLOCK);
 	house_deinit(&h);
 	for (unsigned i = 0; i < 3; i++)
 		close(fd[i]);
@@ -240,6 +377,12 @@ int main(void)
 {
 	static const struct support_test tests[] = {
 		{ SUPPORT_TABLE(answers, ask_cases) },
+		{ SUPPORT_TEST(self_signed_relay_gives_login_links) },
+		{ SUPPORT_TEST(closed_registration_tells_why) },
+		{ SUPPORT_TEST(busy_machine_tells_why) },
+		{ SUPPORT_TEST(public_page_counts_and_can_be_turned_off) },
+		{ SUPPORT_TEST(prometheus_gets_metrics_only) },
+		{ SUPPORT_TEST(not_ready_while_it_stops) },
 		{ SUPPORT_TEST(header_too_long) },
 		{ SUPPORT_TEST(connections_are_bounded_and_given_back) },
 		{ SUPPORT_TEST(many_one_after_another) },
