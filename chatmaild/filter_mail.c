@@ -18,11 +18,13 @@ struct filter_mail {
 	void *arg;
 	struct smtp_data data;
 	uint64_t max_bytes;
-	struct message *message;   /* NULL once judged or refused */
-	struct verdict verdict;    /* WAIT until judged */
-	bool refused;              /* only the end is still looked for */
-	bool ended;                /* the client's final dot was read */
-	struct evbuffer *hold;     /* stuffed, not yet given to the re-injection */
+	struct message *message; /* NULL once judged or refused */
+	struct verdict verdict;  /* WAIT until judged */
+	bool refused;            /* only the end is still looked for */
+	bool ended;              /* the client's final dot was read */
+	/* Stuffed, not yet given to the re-injection. While the header block comes, the
+	 * message alone holds it. */
+	struct evbuffer *hold;
 	struct reinject *reinject; /* NULL before and after */
 	char *failure;             /* what the re-injection said instead of accepting */
 	char *reply;
@@ -191,18 +193,45 @@ static void mail_forward(struct filter_mail *m)
 		reinject_write(m->reinject, m->hold);
 }
 
+/* The header block is complete: it joins the hold, stuffed as RFC 5321 section 4.5.2 has
+ * it. */
+static void mail_hold_head(struct filter_mail *m)
+{
+	struct span rest = message_head(m->message);
+	const char *lf;
+
+	if (rest.len == 0)
+		return;
+	if (span_starts(rest, "."))
+		evbuffer_add(m->hold, ".", 1);
+	while ((lf = memmem(rest.data, rest.len, "\n.", 2))) {
+		size_t line = (size_t)(lf - rest.data) + 1;
+
+		evbuffer_add(m->hold, rest.data, line);
+		evbuffer_add(m->hold, ".", 1);
+		rest = span_skip(rest, line);
+	}
+	evbuffer_add(m->hold, rest.data, rest.len);
+	message_forget_head(m->message);
+}
+
 /* The next piece of the stream, unstuffed for the judge, stuffed for Postfix. */
 static void mail_take(struct filter_mail *m, const struct smtp_data_run *run)
 {
+	bool in_head = m->message && !message_classified(m->message);
+	struct span text = run->text;
+
 	if (!m->refused && (m->data.bad || m->data.bytes > m->max_bytes))
 		mail_give_up(m);
 	if (m->refused)
 		return;
 	if (m->message)
-		message_feed(m->message, run->text);
-	if (run->dot)
+		text = span_skip(text, message_feed(m->message, text));
+	if (in_head && message_classified(m->message))
+		mail_hold_head(m);
+	if (run->dot && !in_head)
 		evbuffer_add(m->hold, ".", 1);
-	evbuffer_add(m->hold, run->text.data, run->text.len);
+	evbuffer_add(m->hold, text.data, text.len);
 }
 
 /* The client's dot was read. What is wrong comes in this order, whatever came first. */
@@ -214,6 +243,7 @@ static enum filter_mail_step mail_end(struct filter_mail *m)
 	counters->bytes += m->data.bytes;
 	if (m->message) {
 		message_end(m->message);
+		mail_hold_head(m);
 		mail_judge(m);
 	}
 	if (m->data.bytes > m->max_bytes) {

@@ -1,6 +1,6 @@
 /*
- * A mail as it streams by. Collects the header block, classifies it once and lets it
- * go; then hands the body to the one recognizer that the claim needs.
+ * A mail as it streams by. Collects the header block and classifies it once; then hands
+ * the body to the one recognizer that the claim needs.
  */
 #include "milter/message.h"
 
@@ -24,7 +24,7 @@ struct message {
 	const char *reason;
 	char *from; /* owned, or NULL and from_why */
 	const char *from_why;
-	struct gather head; /* the header block until it is classified */
+	struct gather head; /* the header block until it is forgotten */
 	size_t line;        /* where its last line begins */
 	union {
 		struct pgpmime pgpmime;
@@ -177,7 +177,6 @@ static void classify(struct message *m)
 	else
 		begin_proof(m, &top);
 	m->classified = true;
-	gather_deinit(&m->head);
 }
 
 /* One line of the header block, or what there is of it. Returns how many were used. */
@@ -201,12 +200,11 @@ static size_t feed_head(struct message *m, struct span text)
 	return n;
 }
 
-void message_feed(struct message *m, struct span text)
+/* Bytes behind the header block. */
+static void feed_body(struct message *m, struct span text)
 {
 	const char *why = NULL;
 
-	while (!m->classified && text.len)
-		text = span_skip(text, feed_head(m, text));
 	if (m->proof != MAIL_PROOF_MORE || text.len == 0)
 		return;
 	if (m->kind == MAIL_ENCRYPTED)
@@ -215,6 +213,16 @@ void message_feed(struct message *m, struct span text)
 		why = securejoin_feed(&m->body.securejoin, text);
 	if (why)
 		refute(m, why);
+}
+
+size_t message_feed(struct message *m, struct span text)
+{
+	size_t head = 0;
+
+	while (!m->classified && head < text.len)
+		head += feed_head(m, span_skip(text, head));
+	feed_body(m, span_skip(text, head));
+	return head;
 }
 
 void message_end(struct message *m)
@@ -233,6 +241,16 @@ void message_end(struct message *m)
 		refute(m, why);
 	else
 		m->proof = MAIL_PROOF_PROVEN;
+}
+
+struct span message_head(const struct message *m)
+{
+	return gather_span(&m->head);
+}
+
+void message_forget_head(struct message *m)
+{
+	gather_deinit(&m->head);
 }
 
 bool message_classified(const struct message *m)

@@ -29,9 +29,21 @@ struct message;
 struct message *message_create(enum mail_direction direction);
 void message_destroy(struct message *m);
 
-/* Unstuffed bytes of the mail, in any cut; message_end() once, after the last one. */
-void message_feed(struct message *m, struct span text);
+/*
+ * Unstuffed bytes of the mail, in any cut. Returns how many of them, the first ones,
+ * went to the header block; those behind it are looked at and not kept. message_end()
+ * once, after the last byte.
+ */
+size_t message_feed(struct message *m, struct span text);
 void message_end(struct message *m);
+
+/*
+ * The header block as far as it came, blank line included, for who sends the mail on
+ * and need not hold a second one. Borrowed until the next bytes are fed; empty once it
+ * was forgotten, which may be as soon as message_classified(), or if message_broken().
+ */
+struct span message_head(const struct message *m);
+void message_forget_head(struct message *m);
 
 /* The header block is complete (or will never be): the questions below have answers. */
 bool message_classified(const struct message *m);

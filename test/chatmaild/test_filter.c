@@ -15,6 +15,7 @@
 #include "chatmaild/filter_conn.h"
 #include "chatmaild/filter_mail.h"
 #include "chatmaild/log.h"
+#include "milter/header.h"
 #include "proto/smtp.h"
 #include "test/flow/sample_mail.h"
 #include "test/flow/smtp_sink.h"
@@ -848,6 +849,83 @@ static void deaf_client(void **state)
 	session_deinit(&f, &c);
 }
 
+/* Dots in the header block and behind it: the bytes that came are those that leave. */
+static const struct pass_case {
+	const char *name;
+	const char *mail;
+} pass_cases[] = {
+	{ "no dots", "From: <eve@e.example>\r\nX: .\r\n .b\r\n\r\na.\r\n" },
+	{ "first and last of the header",
+	    "..X: y\r\nFrom: <eve@e.example>\r\n...: z\r\n\r\nText\r\n" },
+	{ "where the body begins",
+	    "From: <eve@e.example>\r\n..X: .y\r\n .\r\n\r\n..\r\n...\r\n" },
+	{ "no body", "From: <eve@e.example>\r\n..X: y\r\n" },
+	{ "an empty body", "From: <eve@e.example>\r\n..X: y\r\n\r\n" },
+};
+
+struct passage {
+	const struct pass_case *row;
+	struct fixture f;
+	struct client c;
+};
+
+static void pass_begin(void *arg)
+{
+	struct passage *p = arg;
+
+	session_init(&p->f, &p->c, MAIL_INCOMING);
+	begin_mail(&p->c, "eve@e.example", ALICE);
+}
+
+static void pass_feed(void *arg, const char *bytes, size_t len)
+{
+	struct passage *p = arg;
+
+	bufferevent_write(p->c.bev, bytes, len);
+	turn(&p->f, 2);
+}
+
+static void pass_end(void *arg, const char *cut)
+{
+	struct passage *p = arg;
+
+	say(&p->c, ".\r\n");
+	expect(&p->c, QUEUED);
+	support_assert_span(smtp_sink_mail(p->f.sink), span_of(p->row->mail));
+	session_deinit(&p->f, &p->c);
+}
+
+static void pass(void **state)
+{
+	static const struct support_feeder feeder = { pass_begin, pass_feed, pass_end };
+	struct passage p = { .row = *state };
+
+	support_every_cut(&feeder, &p, p.row->mail, strlen(p.row->mail));
+}
+
+/* A header block as large as may be, with the first bytes behind it. */
+static void largest_header(void **state)
+{
+	static const char head[] = "From: <eve@e.example>\r\n",
+			  body[] = "\r\n\r\nText\r\n";
+	struct evbuffer *mail = evbuffer_new();
+	struct fixture f;
+	struct client c;
+
+	evbuffer_add(mail, head, sizeof(head) - 1);
+	while (evbuffer_get_length(mail) + 72 < HEADER_MAX)
+		evbuffer_add_printf(mail, "%s: %060d\r\n", "Received", 0);
+	evbuffer_add_printf(
+	    mail, "X:%0*d", (int)(HEADER_MAX - 6 - evbuffer_get_length(mail)), 0);
+	evbuffer_add(mail, body, sizeof(body) - 1);
+	session_init(&f, &c, MAIL_INCOMING);
+	begin_mail(&c, "eve@e.example", ALICE);
+	send_mail(&c, mail, QUEUED);
+	support_assert_span(smtp_sink_mail(f.sink), sample_span(mail));
+	session_deinit(&f, &c);
+	evbuffer_free(mail);
+}
+
 /* Postfix takes no more: no more is taken from the client, until it does again. */
 static void flow_control(void **state)
 {
@@ -1171,6 +1249,8 @@ int main(void)
 		{ SUPPORT_TABLE(sizes, size_cases) },
 		{ SUPPORT_TEST(too_large) },
 		{ SUPPORT_TEST(dots) },
+		{ SUPPORT_TABLE(pass, pass_cases) },
+		{ SUPPORT_TEST(largest_header) },
 		{ SUPPORT_TEST(utf8_body) },
 		{ SUPPORT_TABLE(enforce, enforce_cases) },
 		{ SUPPORT_TEST(passthrough) },

@@ -360,6 +360,66 @@ static void header_bound(void **state)
 	free(mail);
 }
 
+/* The header block is kept until it is forgotten; the body never joins it. */
+static const struct head_case {
+	const char *name;
+	struct span mail;
+	size_t head; /* bytes of it that are the header block */
+} head_cases[] = {
+#define HEAD_CASE(name, head, body)                                                    \
+	{                                                                              \
+		name, TEXT(head body), sizeof(head) - 1                                \
+	}
+	HEAD_CASE("with a body", FROM ".X: .y\r\n .\r\n\r\n", ".\r\nFrom: b\r\n\r\n"),
+	HEAD_CASE("ends at the blank line", FROM "\r\n", ""),
+	HEAD_CASE("no blank line", FROM "X: y\r\n", ""),
+	HEAD_CASE("encrypted", FROM ENCRYPTED "\r\n", PGP_BODY),
+};
+
+struct head_reader {
+	const struct head_case *row;
+	struct message *m;
+	size_t head;
+};
+
+static void head_begin(void *arg)
+{
+	struct head_reader *r = arg;
+
+	r->m = message_create(MAIL_INCOMING);
+	r->head = 0;
+}
+
+static void head_feed(void *arg, const char *bytes, size_t len)
+{
+	struct head_reader *r = arg;
+	size_t used = message_feed(r->m, span_make(bytes, len));
+
+	r->head += used;
+	assert_true(used == len || message_classified(r->m));
+	support_assert_span(message_head(r->m), span_make(r->row->mail.data, r->head));
+}
+
+static void head_end(void *arg, const char *cut)
+{
+	struct head_reader *r = arg;
+
+	message_end(r->m);
+	assert_int_equal(r->head, r->row->head);
+	support_assert_span(message_head(r->m), span_make(r->row->mail.data, r->head));
+	message_forget_head(r->m);
+	assert_int_equal(message_head(r->m).len, 0);
+	message_destroy(r->m);
+}
+
+static void head(void **state)
+{
+	static const struct support_feeder feeder = { head_begin, head_feed, head_end };
+	struct head_reader r = { .row = *state };
+
+	support_every_cut(&feeder, &r, r.row->mail.data, r.row->mail.len);
+}
+
 /* One field without end: refused at the bound, long before it is all there. */
 static void endless_header(void **state)
 {
@@ -443,6 +503,7 @@ int main(void)
 		{ SUPPORT_TABLE(text, text_cases) },
 		{ SUPPORT_TABLE(broken, broken_cases) },
 		{ SUPPORT_TEST(header_bound) },
+		{ SUPPORT_TABLE(head, head_cases) },
 		{ SUPPORT_TEST(endless_header) },
 		{ SUPPORT_TEST(refuted_early) },
 		{ SUPPORT_TEST(never_fed) },
