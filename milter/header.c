@@ -148,10 +148,12 @@ static bool unfold(struct span value, char *buf, size_t size, struct span *text)
 
 static bool gmime_agrees(const struct content_type *ct, const char *text)
 {
-	GMimeContentType *theirs = g_mime_content_type_parse(NULL, text);
+	GMimeContentType *theirs;
 	const char *type, *subtype, *boundary;
 	bool same;
 
+	gmime_ready();
+	theirs = g_mime_content_type_parse(NULL, text);
 	if (!theirs)
 		return false;
 	type = g_mime_content_type_get_media_type(theirs);
@@ -174,9 +176,8 @@ bool content_type_parse(struct content_type *ct, struct span value)
 		*ct = plain;
 		return true;
 	}
-	gmime_ready();
 	if (unfold(value, buf, sizeof(buf), &text) && strict_content_type(ct, text) &&
-	    gmime_agrees(ct, buf))
+	    (strcmp(ct->type, "multipart") != 0 || gmime_agrees(ct, buf)))
 		return true;
 	*ct = plain;
 	return false;
@@ -202,11 +203,11 @@ static bool gmime_finds(struct span address, const char *text)
 		if (INTERNET_ADDRESS_IS_MAILBOX(one)) {
 			InternetAddressMailbox *box = INTERNET_ADDRESS_MAILBOX(one);
 			const char *addr = internet_address_mailbox_get_addr(box);
-			const char *ascii = internet_address_mailbox_get_idn_addr(box);
 
-			/* It turns a punycode domain into UTF-8, and back. */
-			same = (addr && span_is(address, addr)) ||
-			       (ascii && span_is(address, ascii));
+			same = addr && span_is(address, addr);
+			if (!same) /* it turns a punycode domain into UTF-8, and back */
+				addr = internet_address_mailbox_get_idn_addr(box);
+			same = same || (addr && span_is(address, addr));
 		}
 	}
 	g_object_unref(list);

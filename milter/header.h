@@ -50,8 +50,9 @@ struct content_type {
 
 /*
  * Parse a Content-Type value; an absent (data NULL) or empty one is text/plain, as RFC
- * 2045 section 5.2 says. GMime's reading and our own strict one must agree, else false
- * (ct is then text/plain): a parser behind us must not see another structure.
+ * 2045 section 5.2 says. Our reading is strict, and of a multipart, whose boundary
+ * makes the structure, GMime's must agree; else false (ct is then text/plain): a parser
+ * behind us must not see another one.
  */
 bool content_type_parse(struct content_type *ct, struct span value);
 
