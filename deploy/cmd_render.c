@@ -50,18 +50,6 @@ static bool complain(const char *path)
 	return false;
 }
 
-/* Where the templates are: as installed, else in the source this was built from. */
-static const char *default_templates(void)
-{
-	const char *dir = getenv("CMDEPLOY_TEMPLATES");
-
-	if (dir && *dir)
-		return dir;
-	if (access(TEMPLATES_INSTALL_DIR, R_OK | X_OK) == 0)
-		return TEMPLATES_INSTALL_DIR;
-	return TEMPLATES_SOURCE_DIR;
-}
-
 /* The whole file in one allocation; false after a message on stderr. */
 static bool read_template(const char *path, char **data, size_t *len)
 {
@@ -272,7 +260,7 @@ static int read_options(struct options *o, int argc, char **argv, bool *done)
 
 static int run(int argc, char **argv)
 {
-	struct options o = { .templates = default_templates() };
+	struct options o = { .templates = command_templates() };
 	char error[CONTEXT_ERROR_MAX];
 	struct config *config;
 	json_t *context;

@@ -136,6 +136,17 @@ struct config *command_load_config(const struct command_common *common)
 	return config;
 }
 
+const char *command_templates(void)
+{
+	const char *dir = getenv("CMDEPLOY_TEMPLATES");
+
+	if (dir && *dir)
+		return dir;
+	if (access(TEMPLATES_INSTALL_DIR, R_OK | X_OK) == 0)
+		return TEMPLATES_INSTALL_DIR;
+	return TEMPLATES_SOURCE_DIR;
+}
+
 static void say_interrupted(const char *text, size_t len)
 {
 	ssize_t ignored = write(STDERR_FILENO, text, len);

@@ -74,6 +74,10 @@ bool command_parse(const struct command *command, const struct command_option *o
 /* config_load() with its complaints on stderr, in red the last word; NULL if it failed. */
 struct config *command_load_config(const struct command_common *common);
 
+/* Where the templates are: $CMDEPLOY_TEMPLATES, else as installed, else in the source this
+ * was built from. */
+const char *command_templates(void);
+
 /* Ctrl-C ends the program with a red line and COMMAND_INTERRUPTED from now on. */
 void command_catch_interrupt(void);
 

@@ -7,6 +7,11 @@
 #include "deploy/command.h"
 
 static const struct command *const commands[] = {
+	&init_command,
+	&config_command,
+	&dns_command,
+	&status_command,
+	&webdev_command,
 	&render_command,
 };
 
@@ -30,6 +35,7 @@ int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "--help";
 
+	command_catch_interrupt();
 	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
 		print_help(stdout);
 		return COMMAND_OK;

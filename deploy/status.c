@@ -1,0 +1,346 @@
+#include "deploy/status.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "deploy/quote.h"
+
+#define CERTIFICATE_DAYS 14 /* left, from which on it is worth a warning */
+#define DISK_PERCENT     90
+
+static const char packages[] =
+    "chatmaild chatmaild-dovecot-plugin postfix dovecot-core opendkim nginx unbound "
+    "acmetool";
+
+static void add_places(struct text *t, const struct config *c)
+{
+	quote_command(t,
+	    "if end=$(openssl x509 -in %s -noout -enddate 2>/dev/null); then\n"
+	    "	echo certificate \"$(date -d \"${end#*=}\" +%%s)\"\n"
+	    "fi\n"
+	    "if cd %s 2>/dev/null; then\n"
+	    "	echo mailboxes \"$(find . -mindepth 1 -maxdepth 1 -type d -name '*@*' "
+	    "| "
+	    "wc -l)\"\n"
+	    "	cd /\n"
+	    "fi\n"
+	    "for place in / %s; do\n"
+	    "	df -P -B 1 \"$place\" 2>/dev/null | awk 'NR == 2 { print \"disk\", $6, "
+	    "$4, $2 }'\n"
+	    "done | sort -u\n",
+	    c->tls_cert_path, c->mailboxes_dir, c->mailboxes_dir);
+}
+
+char *status_script(const struct status_question *q)
+{
+	struct text t = { 0 };
+
+	text_add(&t,
+	    "export LC_ALL=C\n"
+	    "echo system \"$(cut -d ' ' -f 1-3 /proc/loadavg)\" "
+	    "\"$(awk '/^MemAvailable/ { print $2 }' /proc/meminfo)\"\n"
+	    "if [ -e /etc/chatmail-nocreate ]; then\n"
+	    "	echo registration closed\n"
+	    "else\n"
+	    "	echo registration open\n"
+	    "fi\n"
+	    "if [ -e /etc/chatmail-version ]; then\n"
+	    "	echo version \"$(sha256sum </etc/chatmail-version | "
+	    "cut -d ' ' -f 1)\" \"$(head -n 1 /etc/chatmail-version)\"\n"
+	    "fi\n"
+	    "if cd /var/spool/postfix 2>/dev/null; then\n"
+	    "	echo queue \"$(find active incoming -type f 2>/dev/null | wc -l)\" "
+	    "\"$(find deferred hold -type f 2>/dev/null | wc -l)\"\n"
+	    "	cd /\n"
+	    "fi\n");
+	add_places(&t, q->config);
+	text_printf(&t,
+	    "dpkg-query -W -f 'package ${db:Status-Abbrev} ${Package} ${Version}\\n' "
+	    "%s "
+	    "2>/dev/null || :\n"
+	    "command -v systemctl >/dev/null || exit 0\n",
+	    packages);
+	for (size_t i = 0; i < q->nunits; i++)
+		quote_command(&t,
+		    "echo unit %s \"$(systemctl is-active %s 2>/dev/null || :)\"\n",
+		    q->unit[i], q->unit[i]);
+	text_add(&t, "systemctl list-units --failed --plain --no-legend | "
+		     "awk '{ print \"failed\", $1 }'\n"
+		     "systemctl --type=service --state=running --no-pager | "
+		     "sed -n 's/^  /running &/p'\n");
+	return text_take(&t);
+}
+
+/* Reading: lines of a keyword, a blank, and words. */
+
+struct reader {
+	struct span rest;
+	const char *key;
+};
+
+/* The next line with this keyword, without it. */
+static bool next_line(struct reader *r, struct span *value)
+{
+	struct span line, key;
+
+	while (span_cut(&r->rest, '\n', &line)) {
+		if (!span_cut(&line, ' ', &key) || !span_is(key, r->key) || !line.data)
+			continue;
+		*value = line;
+		return true;
+	}
+	return false;
+}
+
+static bool find_line(struct span output, const char *key, struct span *value)
+{
+	struct reader r = { output, key };
+
+	return next_line(&r, value);
+}
+
+/* The next word of a line; empty at its end. */
+static struct span word(struct span *line)
+{
+	struct span w;
+
+	while (span_cut(line, ' ', &w)) {
+		if (w.len > 0)
+			return w;
+	}
+	return span_of("");
+}
+
+/* Of digits; -1 if it is none. */
+static int64_t read_number(struct span w)
+{
+	int64_t n = 0;
+
+	for (size_t i = 0; i < w.len; i++) {
+		if (w.data[i] < '0' || w.data[i] > '9' || n > INT64_MAX / 10 - 10)
+			return -1;
+		n = n * 10 + (w.data[i] - '0');
+	}
+	return w.len > 0 ? n : -1;
+}
+
+/* A server's text on an operator's terminal. */
+static void put_text(struct span s, FILE *out)
+{
+	for (size_t i = 0; i < s.len && i < 200; i++)
+		putc(span_control(s.data[i]) ? '?' : s.data[i], out);
+}
+
+static void put_label(const char *label, FILE *out)
+{
+	fprintf(out, "%-14s", label);
+}
+
+static void put_unknown(const char *label, FILE *out)
+{
+	put_label(label, out);
+	fputs("unknown\n", out);
+}
+
+/* Writing: a function for each part; they return what needs a look. */
+
+static unsigned print_registration(
+    const struct status_question *q, struct span output, FILE *out)
+{
+	struct span value;
+
+	if (!find_line(output, "registration", &value)) {
+		put_unknown("registration", out);
+		return 0;
+	}
+	put_label("registration", out);
+	fputs(
+	    span_is(value, "closed") ? "closed by /etc/chatmail-nocreate\n" : "open\n",
+	    out);
+	return 0;
+}
+
+static unsigned print_version(
+    const struct status_question *q, struct span output, FILE *out)
+{
+	struct span value, sha256;
+
+	if (!find_line(output, "version", &value)) {
+		put_label("version", out);
+		fputs("none: never deployed\n", out);
+		return 0;
+	}
+	sha256 = word(&value);
+	put_label("version", out);
+	put_text(span_trim(value.data ? value : span_of("")), out);
+	if (q->version_sha256)
+		fputs(span_is(sha256, q->version_sha256)
+			  ? ", as it is here"
+			  : ", not what is here: there are undeployed changes",
+		    out);
+	fputc('\n', out);
+	return 0;
+}
+
+static unsigned print_certificate(
+    const struct status_question *q, struct span output, time_t now, FILE *out)
+{
+	struct span value;
+	int64_t end =
+	    find_line(output, "certificate", &value) ? read_number(value) : -1;
+	time_t t = (time_t)end;
+	int64_t days;
+	char text[64];
+	struct tm tm;
+
+	put_label("certificate", out);
+	if (end < 0 || !gmtime_r(&t, &tm)) {
+		fprintf(out, "none at %s\n", q->config->tls_cert_path);
+		return 1;
+	}
+	days = (end - (int64_t)now) / 86400;
+	strftime(text, sizeof(text), "%Y-%m-%d %H:%M UTC", &tm);
+	if (end < (int64_t)now)
+		fprintf(out, "ended %s\n", text);
+	else
+		fprintf(out, "until %s, %" PRId64 " days\n", text, days);
+	return end < (int64_t)now || days < CERTIFICATE_DAYS;
+}
+
+static unsigned print_numbers(
+    const struct status_question *q, struct span output, FILE *out)
+{
+	int64_t queued, deferred, mailboxes, memory;
+	struct span value;
+
+	if (find_line(output, "mailboxes", &value) &&
+	    (mailboxes = read_number(value)) >= 0)
+		fprintf(out, "%-14s%" PRId64 "\n", "mailboxes", mailboxes);
+	else
+		put_unknown("mailboxes", out);
+	if (find_line(output, "queue", &value) &&
+	    (queued = read_number(word(&value))) >= 0 &&
+	    (deferred = read_number(word(&value))) >= 0)
+		fprintf(out, "%-14s%" PRId64 " active, %" PRId64 " deferred\n", "queue",
+		    queued, deferred);
+	else
+		put_unknown("queue", out);
+	if (!find_line(output, "system", &value))
+		return 0;
+	put_label("load", out);
+	for (int i = 0; i < 3; i++) {
+		put_text(word(&value), out);
+		putc(i < 2 ? ' ' : '\n', out);
+	}
+	memory = read_number(word(&value)); /* KiB */
+	if (memory >= 0)
+		fprintf(
+		    out, "%-14s%" PRId64 " MiB available\n", "memory", memory / 1024);
+	return 0;
+}
+
+static unsigned print_disks(
+    const struct status_question *q, struct span output, FILE *out)
+{
+	struct reader r = { output, "disk" };
+	unsigned full = 0;
+	struct span value;
+
+	while (next_line(&r, &value)) {
+		struct span place = word(&value);
+		int64_t free = read_number(word(&value));
+		int64_t size = read_number(word(&value));
+		double used;
+
+		if (free < 0 || size <= 0 || free > size)
+			continue;
+		used = 100.0 - 100.0 * (double)free / (double)size;
+		put_label("disk", out);
+		put_text(place, out);
+		fprintf(out, ": %.1f of %.1f GiB free, %.0f %% used\n",
+		    (double)free / (1 << 30), (double)size / (1 << 30), used);
+		full += used >= DISK_PERCENT;
+	}
+	return full;
+}
+
+static unsigned print_packages(
+    const struct status_question *q, struct span output, FILE *out)
+{
+	struct reader r = { output, "package" };
+	struct span value;
+
+	fputs("\nPackages\n", out);
+	while (next_line(&r, &value)) {
+		struct span name;
+
+		if (!span_is(word(&value), "ii"))
+			continue; /* known to dpkg, but not installed */
+		name = word(&value);
+		fputs("  ", out);
+		put_text(name, out);
+		putc(' ', out);
+		put_text(word(&value), out);
+		putc('\n', out);
+	}
+	return 0;
+}
+
+static unsigned print_units(
+    const struct status_question *q, struct span output, FILE *out)
+{
+	struct reader r = { output, "unit" };
+	unsigned down = 0;
+	struct span value;
+
+	if (q->nunits == 0)
+		return 0;
+	fputs("\nUnits of the relay\n", out);
+	while (next_line(&r, &value)) {
+		struct span name = word(&value), state = word(&value);
+
+		fputs("  ", out);
+		put_text(name, out);
+		putc(' ', out);
+		put_text(state, out);
+		putc('\n', out);
+		down += !span_is(state, "active");
+	}
+	return down;
+}
+
+static unsigned print_list(
+    const char *key, const char *title, struct span output, FILE *out)
+{
+	struct reader r = { output, key };
+	struct span value;
+	unsigned n = 0;
+
+	fprintf(out, "\n%s\n", title);
+	for (; next_line(&r, &value); n++) {
+		if (!span_starts(value, "  "))
+			fputs("  ", out);
+		put_text(value, out);
+		putc('\n', out);
+	}
+	if (n == 0)
+		fputs("  none\n", out);
+	return n;
+}
+
+unsigned status_print(
+    const struct status_question *q, struct span output, time_t now, FILE *out)
+{
+	unsigned look = 0;
+
+	look += print_registration(q, output, out);
+	look += print_version(q, output, out);
+	look += print_certificate(q, output, now, out);
+	look += print_numbers(q, output, out);
+	look += print_disks(q, output, out);
+	look += print_packages(q, output, out);
+	look += print_units(q, output, out);
+	look += print_list("failed", "Failed units", output, out);
+	print_list("running", "Running services", output, out);
+	return look;
+}
