@@ -4,42 +4,61 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "deploy/template.h"
 
 #define TEMPLATE_FILE_MAX (1 << 20) /* bytes */
 
-__attribute__((format(printf, 2, 3))) static void *fail(
-    struct relay *r, const char *fmt, ...)
+bool component_fail(struct relay *r, const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(r->error, sizeof(r->error), fmt, ap);
 	va_end(ap);
+	return false;
+}
+
+/* As long as it was when it was opened. */
+static char *read_file(
+    struct relay *r, const char *path, FILE *file, size_t max, size_t *len)
+{
+	struct stat st;
+	char *data;
+
+	if (fstat(fileno(file), &st) < 0 || !S_ISREG(st.st_mode)) {
+		component_fail(r, "%s: no regular file", path);
+		return NULL;
+	}
+	if ((uintmax_t)st.st_size > max) {
+		component_fail(r, "%s: larger than %zu MiB", path, max >> 20);
+		return NULL;
+	}
+	data = malloc((size_t)st.st_size + 1);
+	if (!data)
+		abort();
+	*len = fread(data, 1, (size_t)st.st_size, file);
+	data[*len] = '\0';
+	if (!ferror(file))
+		return data;
+	component_fail(r, "%s: %s", path, strerror(errno));
+	free(data);
 	return NULL;
 }
 
-/* The whole file, to be free()d; NULL with a line in r->error. */
-static char *read_template(struct relay *r, const char *path, size_t *len)
+char *component_read(struct relay *r, const char *path, size_t max, size_t *len)
 {
 	FILE *file = fopen(path, "re");
-	char *text;
+	char *data;
 
-	if (!file)
-		return fail(r, "%s: %s", path, strerror(errno));
-	text = malloc(TEMPLATE_FILE_MAX + 1);
-	if (!text)
-		abort();
-	*len = fread(text, 1, TEMPLATE_FILE_MAX + 1, file);
-	if (ferror(file) || *len > TEMPLATE_FILE_MAX) {
-		fail(r, "%s: %s", path,
-		    ferror(file) ? strerror(errno) : "larger than 1 MiB");
-		free(text);
-		text = NULL;
+	if (!file) {
+		component_fail(r, "%s: %s", path, strerror(errno));
+		return NULL;
 	}
+	data = read_file(r, path, file, max, len);
 	fclose(file);
-	return text;
+	return data;
 }
 
 char *component_text(
@@ -51,12 +70,12 @@ char *component_text(
 	path += strspn(path, "/");
 	if (asprintf(&from, "%s/%s/%s", r->templates, component, path) < 0)
 		abort();
-	text = read_template(r, from, &text_len);
+	text = component_read(r, from, TEMPLATE_FILE_MAX, &text_len);
 	if (text) {
 		result = template_render(
 		    from, span_make(text, text_len), r->context, NULL, len, error);
 		if (!result)
-			fail(r, "%s", error);
+			component_fail(r, "%s", error);
 	}
 	free(text);
 	free(from);

@@ -54,6 +54,16 @@ bool component_file(struct relay *r, struct wanted *w, const char *component,
 char *component_text(
     struct relay *r, const char *component, const char *path, size_t *len);
 
+/*
+ * A whole regular file of this machine, at most max bytes, NUL-terminated, *len without the
+ * NUL, to be free()d. NULL with a line in r->error.
+ */
+char *component_read(struct relay *r, const char *path, size_t max, size_t *len);
+
+/* Set r->error; returns false. */
+__attribute__((format(printf, 2, 3))) bool component_fail(
+    struct relay *r, const char *fmt, ...);
+
 /* In the order in which they are configured and activated; components.c. */
 extern const struct component *const components[];
 extern const size_t ncomponents;

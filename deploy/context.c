@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "deploy/template.h"
+#include "deploy/text.h"
 
 /* In this order, so that a default can build on the rows above. */
 static const struct host_variable variables[] = {
@@ -40,6 +41,8 @@ static const struct host_variable variables[] = {
 	{ "dkim_key_file", "/etc/dkimkeys/opendkim.private", "OpenDKIM's private key" },
 	{ "dns_server", "127.0.0.1",
 	    "resolver that OpenDKIM asks; ADDRESS or ADDRESS@PORT" },
+	{ "acme_directory", "https://acme-v02.api.letsencrypt.org/directory",
+	    "certificate authority that acmetool asks, in ACME mode" },
 };
 
 struct builder {
@@ -299,6 +302,84 @@ static bool put_dict_socket(
 	return true;
 }
 
+/* A word of a unit file, with the minus that says that it need not be there. */
+static json_t *unit_path(struct span path)
+{
+	struct text word = { 0 };
+	json_t *value;
+
+	text_add(&word, "\"-");
+	for (size_t i = 0; i < path.len; i++) {
+		if (path.data[i] == '"' || path.data[i] == '\\')
+			text_add(&word, "\\");
+		if (path.data[i] == '%')
+			text_add(&word, "%");
+		text_add_span(&word, span_make(path.data + i, 1));
+	}
+	text_add(&word, "\"");
+	value = json_stringn(word.data, word.len);
+	text_free(&word);
+	return value;
+}
+
+static bool is_below(struct span path, const char *const *directories, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		size_t len = strlen(directories[i]);
+
+		if (path.len >= len && memcmp(path.data, directories[i], len) == 0 &&
+		    (path.len == len || path.data[len] == '/'))
+			return true;
+	}
+	return false;
+}
+
+/* A directory that the daemon writes to: what must its sandbox be told? */
+static void put_daemon_path(struct builder *b, struct span path)
+{
+	static const char *const open[] = { "/home/vmail", "/run/chatmaild",
+		"/var/lib/chatmaild", "/var/spool/postfix/chatmaild" };
+	static const char *const homes[] = { "/home", "/root", "/run/user" };
+	bool home = is_below(path, homes, sizeof(homes) / sizeof(homes[0]));
+	json_t *list = json_object_get(
+		   b->context, home ? "daemon_home_paths" : "daemon_paths"),
+	       *word, *there;
+	size_t i;
+
+	if (path.len == 0 || is_below(path, open, sizeof(open) / sizeof(open[0])))
+		return;
+	word = unit_path(path);
+	json_array_foreach(list, i, there)
+	{
+		if (json_equal(there, word)) {
+			json_decref(word);
+			return;
+		}
+	}
+	if (json_array_append_new(list, word) < 0)
+		abort();
+}
+
+static void put_daemon_paths(struct builder *b)
+{
+	const struct config *c = b->config;
+	const struct endpoint *const sockets[] = { &c->auth_socket, &c->metadata_socket,
+		&c->lastlogin_socket, &c->http_socket, &c->admin_socket,
+		&c->filter_outgoing_socket, &c->filter_incoming_socket };
+
+	put(b, "daemon_paths", json_array());
+	put(b, "daemon_home_paths", json_array());
+	put_daemon_path(b, span_of(c->mailboxes_dir));
+	put_daemon_path(b, span_of(c->state_dir));
+	for (size_t i = 0; i < sizeof(sockets) / sizeof(sockets[0]); i++) {
+		const char *path = endpoint_path(sockets[i]);
+
+		if (path)
+			put_daemon_path(
+			    b, span_make(path, (size_t)(strrchr(path, '/') - path)));
+	}
+}
+
 /* For a "server" of nginx's upstream. */
 static void put_upstream(struct builder *b, const char *name, const struct endpoint *ep)
 {
@@ -310,6 +391,7 @@ static bool put_sockets(struct builder *b)
 	const struct config *c = b->config;
 
 	put_upstream(b, "http_upstream", &c->http_socket);
+	put_daemon_paths(b);
 	put_proxy_filter(b, "filter_outgoing_postfix", &c->filter_outgoing_socket);
 	put_proxy_filter(b, "filter_incoming_postfix", &c->filter_incoming_socket);
 	return put_master_service(b, "reinject_outgoing", "reinject_outgoing_service",

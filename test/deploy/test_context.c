@@ -84,6 +84,18 @@ static const struct value_case {
 	{ "web server", "", "http_upstream", "\"unix:/run/chatmaild/http.sock\"" },
 	{ "web server on TCP", "http_socket = inet:[::1]:81", "http_upstream",
 	    "\"[::1]:81\"" },
+	{ "the sandbox as it is", "", "daemon_paths", "[]" },
+	{ "mailboxes elsewhere", "mailboxes_dir = /srv/a \"b%", "daemon_paths",
+	    "[\"\\\"-/srv/a \\\\\\\"b%%\\\"\"]" },
+	{ "not below, though it begins so", "state_dir = /var/lib/chatmaild2",
+	    "daemon_paths", "[\"\\\"-/var/lib/chatmaild2\\\"\"]" },
+	{ "two sockets in one place",
+	    "auth_socket = unix:/run/x/a\nhttp_socket = unix:/run/x/b", "daemon_paths",
+	    "[\"\\\"-/run/x\\\"\"]" },
+	{ "below another home", "mailboxes_dir = /home/mail", "daemon_home_paths",
+	    "[\"\\\"-/home/mail\\\"\"]" },
+	{ "homes are no paths like others", "mailboxes_dir = /home/mail",
+	    "daemon_paths", "[]" },
 	{ "Dovecot listens", "", "listen_dovecot", "\"*, ::\"" },
 	{ "Dovecot listens on IPv4", "disable_ipv6 = true", "listen_dovecot",
 	    "\"0.0.0.0\"" },
@@ -149,7 +161,7 @@ static void names_are_unique(void **state)
 	size_t nvariables, noptions, old = 0;
 	const struct host_variable *v = host_variables(&nvariables);
 	const struct config_option *o = config_options(&noptions);
-	const size_t derived = 18; /* put_config() and put_sockets() */
+	const size_t derived = 20; /* put_config() and put_sockets() */
 	json_t *context = make(MINIMAL);
 
 	for (size_t i = 0; i < noptions; i++)
