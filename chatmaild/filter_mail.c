@@ -193,26 +193,49 @@ static void mail_forward(struct filter_mail *m)
 		reinject_write(m->reinject, m->hold);
 }
 
-/* The header block is complete: it joins the hold, stuffed as RFC 5321 section 4.5.2 has
- * it. */
-static void mail_hold_head(struct filter_mail *m)
+static void mail_hold(struct filter_mail *m, struct span text)
 {
-	struct span rest = message_head(m->message);
+	if (evbuffer_add(m->hold, text.data, text.len) < 0)
+		abort();
+}
+
+/* RFC 5321 section 4.5.2, on whole lines. */
+static void mail_hold_stuffed(struct filter_mail *m, struct span text)
+{
 	const char *lf;
 
-	if (rest.len == 0)
-		return;
-	if (span_starts(rest, "."))
-		evbuffer_add(m->hold, ".", 1);
-	while ((lf = memmem(rest.data, rest.len, "\n.", 2))) {
-		size_t line = (size_t)(lf - rest.data) + 1;
+	if (span_starts(text, "."))
+		mail_hold(m, span_of("."));
+	while ((lf = memmem(text.data, text.len, "\n.", 2))) {
+		size_t line = (size_t)(lf - text.data) + 1;
 
-		evbuffer_add(m->hold, rest.data, line);
-		evbuffer_add(m->hold, ".", 1);
-		rest = span_skip(rest, line);
+		mail_hold(m, span_make(text.data, line));
+		mail_hold(m, span_of("."));
+		text = span_skip(text, line);
 	}
-	evbuffer_add(m->hold, rest.data, rest.len);
-	message_forget_head(m->message);
+	mail_hold(m, text);
+}
+
+static void free_head(const void *data, size_t len, void *arg)
+{
+	free(arg);
+}
+
+/* The header block is complete: the hold takes it over, without a copy if it may. */
+static void mail_hold_head(struct filter_mail *m)
+{
+	struct span head = message_head(m->message);
+	char *owned = message_steal_head(m->message);
+
+	if (!owned)
+		return;
+	if (span_starts(head, ".") || memmem(head.data, head.len, "\n.", 2)) {
+		mail_hold_stuffed(m, head);
+		free(owned);
+	} else if (evbuffer_add_reference(
+		       m->hold, head.data, head.len, free_head, owned) < 0) {
+		abort();
+	}
 }
 
 /* The next piece of the stream, unstuffed for the judge, stuffed for Postfix. */
@@ -230,8 +253,8 @@ static void mail_take(struct filter_mail *m, const struct smtp_data_run *run)
 	if (in_head && message_classified(m->message))
 		mail_hold_head(m);
 	if (run->dot && !in_head)
-		evbuffer_add(m->hold, ".", 1);
-	evbuffer_add(m->hold, text.data, text.len);
+		mail_hold(m, span_of("."));
+	mail_hold(m, text);
 }
 
 /* The client's dot was read. What is wrong comes in this order, whatever came first. */

@@ -206,7 +206,8 @@ void stream_send(struct stream *s, struct span text)
 	text = span_skip(text, n < 0 ? 0 : (size_t)n);
 	if (text.len == 0)
 		return;
-	evbuffer_add(out_of(s), text.data, text.len);
+	if (evbuffer_add(out_of(s), text.data, text.len) < 0)
+		abort();
 	await_room(s);
 }
 

@@ -24,7 +24,7 @@ struct message {
 	const char *reason;
 	char *from; /* owned, or NULL and from_why */
 	const char *from_why;
-	struct gather head; /* the header block until it is forgotten */
+	struct gather head; /* the header block until it is stolen */
 	size_t line;        /* where its last line begins */
 	union {
 		struct pgpmime pgpmime;
@@ -248,9 +248,12 @@ struct span message_head(const struct message *m)
 	return gather_span(&m->head);
 }
 
-void message_forget_head(struct message *m)
+char *message_steal_head(struct message *m)
 {
-	gather_deinit(&m->head);
+	char *head = m->head.data;
+
+	m->head = (struct gather){ .len = 0 };
+	return head;
 }
 
 bool message_classified(const struct message *m)

@@ -39,11 +39,13 @@ void message_end(struct message *m);
 
 /*
  * The header block as far as it came, blank line included, for who sends the mail on
- * and need not hold a second one. Borrowed until the next bytes are fed; empty once it
- * was forgotten, which may be as soon as message_classified(), or if message_broken().
+ * and need not hold a second one. Borrowed until the next bytes are fed, or given away
+ * by message_steal_head(), which may be called once it is message_classified(): for
+ * free(), NULL if there is none. None is there once it was stolen, or if
+ * message_broken().
  */
 struct span message_head(const struct message *m);
-void message_forget_head(struct message *m);
+char *message_steal_head(struct message *m);
 
 /* The header block is complete (or will never be): the questions below have answers. */
 bool message_classified(const struct message *m);

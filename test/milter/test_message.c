@@ -360,7 +360,7 @@ static void header_bound(void **state)
 	free(mail);
 }
 
-/* The header block is kept until it is forgotten; the body never joins it. */
+/* The header block is kept until it is stolen; the body never joins it. */
 static const struct head_case {
 	const char *name;
 	struct span mail;
@@ -407,8 +407,9 @@ static void head_end(void *arg, const char *cut)
 	message_end(r->m);
 	assert_int_equal(r->head, r->row->head);
 	support_assert_span(message_head(r->m), span_make(r->row->mail.data, r->head));
-	message_forget_head(r->m);
+	free(message_steal_head(r->m));
 	assert_int_equal(message_head(r->m).len, 0);
+	assert_null(message_steal_head(r->m));
 	message_destroy(r->m);
 }
 
