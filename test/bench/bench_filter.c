@@ -24,6 +24,8 @@
 #define SENDERS      20
 #define SESSIONS     1000
 #define RECIPIENTS   100
+#define HEADER       (64 * 1024)
+#define HEADER_LINE  100
 #define LINE         512
 #define IO_BYTES     65536
 #define STALLED_NS   UINT64_C(1000000000)
@@ -65,6 +67,7 @@ struct run {
 	uint64_t sent, refused, bytes;
 	uint64_t moved_ns;        /* when anything went on, for the last time */
 	unsigned in_flight, held; /* messages; bodies the sink does not read */
+	uint64_t written;         /* bodies, to their end */
 	struct bench_samples latency;
 	char refusal[LINE];
 };
@@ -127,6 +130,7 @@ static void client_write(struct end *e)
 		r->moved_ns = bench_now_ns();
 	}
 	e->state = FINAL;
+	r->written++;
 	watch(e, EPOLLIN, EPOLL_CTL_MOD);
 }
 
@@ -463,6 +467,72 @@ static void measure_memory(const struct bench_folder *folder, pid_t pid)
 	free((char *)r.mail);
 }
 
+/* A header block of HEADER bytes, of a mail that says it is encrypted. */
+static char *make_header(void)
+{
+	static const char begin[] = "From: <" SENDER ">\r\n";
+	static const char end[] =
+	    "Content-Type: multipart/encrypted; boundary=b\r\n\r\n";
+	char *text = malloc(HEADER + 1);
+	size_t at = sizeof begin - 1, last = HEADER - (sizeof end - 1);
+
+	if (!text)
+		bench_die("out of memory");
+	memset(text, 'x', HEADER);
+	memcpy(text, begin, at);
+	for (; at < last; at += HEADER_LINE) {
+		size_t line = last - at < 2 * HEADER_LINE ? last - at : HEADER_LINE;
+
+		memcpy(text + at, "X:", 2);
+		memcpy(text + at + line - 2, "\r\n", 2);
+		if (line > HEADER_LINE)
+			break;
+	}
+	strcpy(text + last, end);
+	return text;
+}
+
+/* Sessions that sent len bytes of a mail that begins with this header, and no more. */
+static double measure_header(
+    const struct bench_folder *folder, const char *daemon, const char *mail, size_t len)
+{
+	pid_t pid = bench_daemon_start(daemon, folder, 0, NULL);
+	char path[BENCH_PATH_MAX];
+	struct run r = { .path = path,
+		.mail = mail,
+		.mail_len = len,
+		.senders = SESSIONS,
+		.recipients = RECIPIENTS };
+	struct bench_memory before, after;
+
+	bench_settle(pid);
+	before = bench_memory(pid);
+	snprintf(path, sizeof path, "%s/out.sock", folder->path);
+	run_start(&r, folder);
+	r.moved_ns = bench_now_ns();
+	while (bench_now_ns() - r.moved_ns < STALLED_NS)
+		turn(&r);
+	if (r.refused > 0 || r.written != SESSIONS)
+		bench_die("%llu of %u headers are written; %s",
+		    (unsigned long long)r.written, SESSIONS, r.refusal);
+	after = bench_memory(pid);
+	bench_daemon_stop(pid);
+	return (after.rss - before.rss) * 1048576 / SESSIONS;
+}
+
+static void measure_headers(const struct bench_folder *folder, const char *daemon)
+{
+	char *mail = make_header(), text[160];
+	double open = measure_header(folder, daemon, mail, HEADER - 2);
+	double whole = measure_header(folder, daemon, mail, HEADER);
+
+	snprintf(text, sizeof text, "%.1f KiB a session, %.1f KiB when it is whole",
+	    open / 1024, whole / 1024);
+	bench_row("  each with a header of 64 KiB", text, "at most 128 KiB",
+	    open <= GOAL_SESSION && whole <= GOAL_SESSION);
+	free(mail);
+}
+
 int main(int argc, char **argv)
 {
 	struct bench_folder folder;
@@ -487,6 +557,7 @@ int main(int argc, char **argv)
 	bench_settle(pid);
 	measure_memory(&folder, pid);
 	bench_daemon_stop(pid);
+	measure_headers(&folder, argv[1]);
 	bench_folder_remove(&folder);
 	return 0;
 }
