@@ -27,7 +27,10 @@ PEER_PACKAGES=(nghttp2-server)
 
 # What the tests need beyond these.
 # shellcheck disable=SC2034
-TEST_PACKAGES=(clang clang-format coturn libclang-rt-dev llvm git gnupg shellcheck)
+TEST_PACKAGES=(
+	clang clang-format coturn libclang-rt-dev llvm git gnupg openssh-client openssh-server
+	shellcheck
+)
 
 POLICY=/usr/sbin/policy-rc.d
 POLICY_ASIDE=$POLICY.chatmail-aside
