@@ -1,0 +1,422 @@
+/*
+ * The rules, mailbox by mailbox.
+ */
+#include "chatmaild/expire.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "chatmaild/mailbox.h"
+#include "chatmaild/tree.h"
+
+#define REMOVED_PREFIX ".expired-" /* of an account's directory once it is renamed */
+#define STRAY_SECONDS  86400 /* a temporary password file older than that is one */
+
+/* A message at the top, as the quota counts it. */
+struct counted {
+	int64_t when, size;
+	const char *path; /* "cur/NAME", in the heap of the list */
+};
+
+struct visit {
+	struct expire *e;
+	const char *name; /* of the mailbox */
+	uint64_t removed; /* files, so far */
+	uint64_t files;
+	struct counted *list; /* NULL: no quota rule */
+	size_t n, room;
+	bool gathering;
+};
+
+/* --- telling ------------------------------------------------------------------------- */
+
+static void tell(struct expire *e, enum expire_event event, const char *name,
+    const char *below, int64_t when, uint64_t n, int error)
+{
+	char path[2 * TREE_PATH_MAX];
+	const struct expire_note note = { event, path, when, n, error };
+
+	if (event == EXPIRE_ERROR)
+		e->totals.errors++;
+	if (!e->tell)
+		return;
+	snprintf(path, sizeof(path), "%s/%s%s%s",
+	    strcmp(e->dir, "/") == 0 ? "" : e->dir, name, *below ? "/" : "", below);
+	e->tell(e->arg, &note);
+}
+
+static void tell_trouble(
+    struct expire *e, const char *name, const char *below, int error)
+{
+	tell(e, error == ENOENT ? EXPIRE_VANISHED : EXPIRE_ERROR, name, below, 0, 0,
+	    error == ENOENT ? 0 : error);
+}
+
+static void on_trouble(void *arg, const char *path, int error)
+{
+	struct visit *v = arg;
+
+	tell_trouble(v->e, v->name, path, error);
+}
+
+/* --- files --------------------------------------------------------------------------- */
+
+/* True if it went, or would. */
+static bool remove_file(struct visit *v, int dirfd, const char *name, const char *path,
+    const struct stat *st)
+{
+	struct expire *e = v->e;
+
+	tell(e, EXPIRE_FILE, v->name, path, st ? st->st_mtime : 0, 0, 0);
+	if (!e->rules.dry_run && unlinkat(dirfd, name, 0) < 0) {
+		tell_trouble(e, v->name, path, errno);
+		return false;
+	}
+	v->removed++;
+	e->totals.files_removed++;
+	e->totals.bytes_removed += st ? (uint64_t)st->st_size : 0;
+	return true;
+}
+
+static bool older(const struct expire *e, int64_t when, int days)
+{
+	return days >= 0 && when < e->rules.now - (int64_t)days * MAILBOX_DAY;
+}
+
+static bool is_message_directory(const char *name)
+{
+	return strcmp(name, "cur") == 0 || strcmp(name, "new") == 0 ||
+	       strcmp(name, "tmp") == 0;
+}
+
+static bool parse_number(const char **text, int64_t *value)
+{
+	const char *p = *text;
+
+	for (*value = 0; *p >= '0' && *p <= '9'; p++) {
+		if (*value > (INT64_MAX - 9) / 10)
+			return false;
+		*value = *value * 10 + (*p - '0');
+	}
+	if (p == *text)
+		return false;
+	*text = p;
+	return true;
+}
+
+bool expire_parse_name(const char *name, int64_t *when, int64_t *size)
+{
+	const char *p = name;
+
+	if (!parse_number(&p, when) || *p != '.' || p[1] == ',' || p[1] == '\0')
+		return false;
+	p = strstr(p, ",S=");
+	if (!p)
+		return false;
+	p += 3;
+	return parse_number(&p, size);
+}
+
+static void gather(struct visit *v, const struct tree_entry *f)
+{
+	struct counted c;
+
+	if (!expire_parse_name(f->name, &c.when, &c.size))
+		return;
+	if (v->n == v->room) {
+		v->room = v->room ? 2 * v->room : 64;
+		v->list = realloc(v->list, v->room * sizeof(*v->list));
+		if (!v->list)
+			abort();
+	}
+	c.path = strdup(f->path);
+	if (!c.path)
+		abort();
+	v->list[v->n++] = c;
+}
+
+static void see_message(struct visit *v, const struct tree_entry *f)
+{
+	const struct expire_rules *r = &v->e->rules;
+	bool cur = strcmp(f->parent, "cur") == 0;
+
+	v->files++;
+	if (older(v->e, f->st->st_mtime, r->mails) ||
+	    (cur && f->st->st_size > EXPIRE_LARGE &&
+		older(v->e, f->st->st_mtime, r->large))) {
+		remove_file(v, f->dirfd, f->name, f->path, f->st);
+		return;
+	}
+	if (v->gathering && f->depth == 1 && strcmp(f->parent, "tmp") != 0)
+		gather(v, f);
+}
+
+static enum tree_answer on_entry(void *arg, const struct tree_entry *f)
+{
+	struct visit *v = arg;
+
+	if (f->directory)
+		return is_message_directory(f->parent) ? TREE_SKIP : TREE_ENTER;
+	if (!S_ISREG(f->st->st_mode))
+		return TREE_ENTER;
+	if (is_message_directory(f->parent))
+		see_message(v, f);
+	else if (f->depth == 0 && strncmp(f->name, "password.tmp-", 13) == 0 &&
+		 f->st->st_mtime < v->e->rules.now - STRAY_SECONDS)
+		remove_file(v, f->dirfd, f->name, f->path, f->st);
+	return TREE_ENTER;
+}
+
+/* --- the quota ----------------------------------------------------------------------- */
+
+static int by_age(const void *a, const void *b)
+{
+	const struct counted *x = a, *y = b;
+
+	if (x->when != y->when)
+		return x->when < y->when ? -1 : 1;
+	if (x->size != y->size)
+		return x->size < y->size ? -1 : 1;
+	return strcmp(x->path, y->path);
+}
+
+/* Messages are told apart by name only, so one that was moved meanwhile counts as gone. */
+static uint64_t trim_gathered(struct visit *v, int mailbox)
+{
+	struct expire *e = v->e;
+	uint64_t removed = 0;
+	int64_t total = 0;
+
+	for (size_t i = 0; i < v->n; i++)
+		if (__builtin_add_overflow(total, v->list[i].size, &total))
+			total = INT64_MAX;
+	if (total > e->rules.quota)
+		qsort(v->list, v->n, sizeof(*v->list), by_age);
+	for (size_t i = 0; i < v->n && total > e->rules.quota; i++) {
+		const struct counted *c = &v->list[i];
+		struct stat st;
+
+		if (c->when > e->rules.now - EXPIRE_PROTECTED)
+			break;
+		total -= c->size;
+		if (fstatat(mailbox, c->path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			tell_trouble(e, v->name, c->path, errno);
+		else if (remove_file(v, mailbox, c->path, c->path, &st))
+			removed++;
+	}
+	e->totals.quota_removed += removed;
+	if (removed > 0)
+		tell(e, EXPIRE_OVER_QUOTA, v->name, "", 0, removed, 0);
+	return removed;
+}
+
+/* Dovecot counts anew what it finds without this file. */
+static void forget_size(struct visit *v, int mailbox)
+{
+	struct stat st;
+
+	if (fstatat(mailbox, "maildirsize", &st, AT_SYMLINK_NOFOLLOW) == 0)
+		remove_file(v, mailbox, "maildirsize", "maildirsize", NULL);
+}
+
+static void visit_end(struct visit *v)
+{
+	for (size_t i = 0; i < v->n; i++)
+		free((char *)v->list[i].path);
+	free(v->list);
+}
+
+static int open_mailbox(const struct expire *e, const char *name)
+{
+	return openat(e->dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static void expire_messages(struct expire *e, const char *name)
+{
+	struct visit v = { .e = e, .name = name, .gathering = e->rules.quota >= 0 };
+	int mailbox = open_mailbox(e, name);
+
+	if (mailbox < 0 || tree_walk(e->dirfd, name, on_entry, on_trouble, &v) < 0) {
+		tell_trouble(e, name, "", errno);
+	} else {
+		if (v.gathering)
+			trim_gathered(&v, mailbox);
+		if (v.removed > 0)
+			forget_size(&v, mailbox);
+	}
+	e->totals.files += v.files;
+	if (mailbox >= 0)
+		close(mailbox);
+	visit_end(&v);
+}
+
+uint64_t expire_trim(struct expire *e, const char *name)
+{
+	struct visit v = { .e = e, .name = name, .gathering = true };
+	const struct expire_rules rules = e->rules;
+	int mailbox = open_mailbox(e, name);
+	uint64_t removed = 0;
+
+	e->rules.mails = e->rules.large = -1;
+	if (mailbox < 0 || tree_walk(e->dirfd, name, on_entry, on_trouble, &v) < 0) {
+		tell_trouble(e, name, "", errno);
+	} else {
+		removed = trim_gathered(&v, mailbox);
+		if (removed > 0)
+			forget_size(&v, mailbox);
+	}
+	e->rules = rules;
+	if (mailbox >= 0)
+		close(mailbox);
+	visit_end(&v);
+	return removed;
+}
+
+/* --- accounts ------------------------------------------------------------------------ */
+
+static bool is_inactive(const struct expire *e, int64_t last_login)
+{
+	return last_login != 0 && older(e, last_login, e->rules.inactive);
+}
+
+static void on_removal_trouble(void *arg, const char *path, int error)
+{
+	struct visit *v = arg;
+
+	tell_trouble(v->e, v->name, path, error);
+}
+
+/* The new name has no '@', so it is no address; two directories never share it. */
+static int rename_away(struct expire *e, const char *name, char *away, size_t size)
+{
+	struct stat st;
+
+	if (fstatat(e->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -1;
+	snprintf(away, size, REMOVED_PREFIX "%" PRIuMAX, (uintmax_t)st.st_ino);
+	return renameat(e->dirfd, name, e->dirfd, away);
+}
+
+static int remove_if(struct expire *e, const char *name, bool inactive_only)
+{
+	char away[sizeof(REMOVED_PREFIX) + 20], hash[PASSWORD_HASH_MAX];
+	struct visit v = { .e = e, .name = away };
+	struct mailbox_stamp stamp;
+	int64_t last_login = 0;
+
+	if (rename_away(e, name, away, sizeof(away)) < 0)
+		return -1;
+	/* Who logged in meanwhile gets it back. */
+	if (inactive_only &&
+	    mailbox_read_at(e->dirfd, away, hash, &stamp, &last_login) ==
+		MAILBOX_USABLE &&
+	    !is_inactive(e, last_login) &&
+	    renameat2(e->dirfd, away, e->dirfd, name, RENAME_NOREPLACE) == 0) {
+		errno = EBUSY;
+		return -1;
+	}
+	tree_remove(e->dirfd, away, on_removal_trouble, &v);
+	return 0;
+}
+
+int expire_remove(struct expire *e, const char *name)
+{
+	return remove_if(e, name, false);
+}
+
+static enum expire_answer remove_inactive(struct expire *e, const char *name)
+{
+	tell(e, EXPIRE_MAILBOX, name, "", 0, 0, 0);
+	if (!e->rules.dry_run && remove_if(e, name, true) < 0) {
+		if (errno != EBUSY)
+			tell_trouble(e, name, "", errno);
+		return EXPIRE_KEPT;
+	}
+	e->totals.mailboxes_removed++;
+	return EXPIRE_REMOVED;
+}
+
+/* Is there nothing in it? */
+static enum tree_answer on_any(void *arg, const struct tree_entry *f)
+{
+	*(bool *)arg = false;
+	return TREE_STOP;
+}
+
+/* No password file: no account. What others keep there is theirs. */
+static enum expire_answer expire_stranger(struct expire *e, const char *name)
+{
+	bool empty = true;
+
+	tell(e, EXPIRE_CHECKING, name, "", 0, 0, 0);
+	if (tree_walk(e->dirfd, name, on_any, NULL, &empty) < 0) {
+		if (errno != ENOTDIR && errno != ELOOP) /* a file, a symbolic link */
+			tell_trouble(e, name, "", errno);
+		return EXPIRE_KEPT;
+	}
+	if (!empty) {
+		tell(e, EXPIRE_NOT_EMPTY, name, "", 0, 0, 0);
+		return EXPIRE_KEPT;
+	}
+	tell(e, EXPIRE_MAILBOX, name, "", 0, 0, 0);
+	if (!e->rules.dry_run && unlinkat(e->dirfd, name, AT_REMOVEDIR) < 0) {
+		tell_trouble(e, name, "", errno);
+		return EXPIRE_KEPT;
+	}
+	e->totals.mailboxes_removed++;
+	return EXPIRE_REMOVED;
+}
+
+enum expire_answer expire_mailbox(struct expire *e, const char *name)
+{
+	char hash[PASSWORD_HASH_MAX];
+	struct mailbox_stamp stamp;
+	int64_t last_login = 0;
+
+	e->totals.mailboxes++;
+	switch (mailbox_read_at(e->dirfd, name, hash, &stamp, &last_login)) {
+	case MAILBOX_ABSENT:
+		return expire_stranger(e, name);
+	case MAILBOX_TROUBLE:
+		tell_trouble(e, name, "password", errno);
+		return EXPIRE_KEPT;
+	case MAILBOX_USABLE:
+		tell(e, EXPIRE_CHECKING, name, "", last_login, 0, 0);
+		if (is_inactive(e, last_login))
+			return remove_inactive(e, name);
+		break;
+	case MAILBOX_BLOCKED:
+		tell(e, EXPIRE_CHECKING, name, "", 0, 0, 0);
+		break;
+	}
+	if (e->rules.mails >= 0 || e->rules.large >= 0 || e->rules.quota >= 0)
+		expire_messages(e, name);
+	return EXPIRE_KEPT;
+}
+
+void expire_clean(struct expire *e)
+{
+	int fd = openat(e->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *d;
+
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	while (!e->rules.dry_run && (d = readdir(dir))) {
+		struct visit v = { .e = e, .name = d->d_name };
+
+		if (strncmp(d->d_name, REMOVED_PREFIX, strlen(REMOVED_PREFIX)) == 0)
+			tree_remove(e->dirfd, d->d_name, on_removal_trouble, &v);
+	}
+	closedir(dir);
+}
