@@ -68,10 +68,11 @@ static void apply_line(struct span line, struct span *old, struct output *made)
 /* What becomes of old by the difference, for printable lines that end in LF. */
 static struct output apply(struct span diff, struct span old)
 {
-	struct output made = { fuzz_copy(NULL, old.len + diff.len + 1), 0 };
+	struct output made = { malloc(old.len + diff.len + 1), 0 };
 	size_t at = 0, from;
 	char *end;
 
+	FUZZ_CHECK(made.data);
 	FUZZ_CHECK(span_starts(diff, "--- f\n+++ f\n"));
 	diff = span_skip(diff, strlen("--- f\n+++ f\n"));
 	while (diff.len > 0) {
