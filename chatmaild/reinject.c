@@ -98,10 +98,12 @@ static void reinject_report(struct reinject *r)
 		r->events->on_reply(r->arg, r->outcome, r->code, r->text);
 }
 
-/* The reply that ends it: good only as the answer to the end of data. */
+/* The reply that ends it: good only as the answer to the end of data, so only once that
+ * was written. */
 static void reinject_conclude(struct reinject *r)
 {
-	bool accepted = r->state == REINJECT_DOT && r->reply.code == 250;
+	bool accepted = r->state == REINJECT_DOT && stream_all_written(&r->stream) &&
+			r->reply.code == 250;
 	unsigned code = r->reply.code;
 
 	if (!accepted && (code < 400 || code == 421))

@@ -233,3 +233,8 @@ size_t stream_waiting(const struct stream *s)
 {
 	return s->out ? evbuffer_get_length(s->out) : 0;
 }
+
+bool stream_all_written(const struct stream *s)
+{
+	return !s->error && stream_waiting(s) == 0;
+}

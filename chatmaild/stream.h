@@ -83,4 +83,7 @@ void stream_queue(struct stream *s, struct evbuffer *data);
 /* Bytes that wait to be written; none if writing failed. */
 size_t stream_waiting(const struct stream *s);
 
+/* None wait, and writing did not fail. */
+bool stream_all_written(const struct stream *s);
+
 #endif

@@ -398,6 +398,23 @@ static void early_reply(void **state)
 	fixture_deinit(&f);
 }
 
+/* A 250 is no answer to a final dot that still waits to be written. */
+static void reply_before_the_dot(void **state)
+{
+	struct fixture f;
+
+	fixture_init(&f);
+	f.sink->script.reply[SINK_BODY] = "250 2.0.0 Ok\r\n";
+	f.sink->script.body = f.sink->script.stop = 1;
+	start(&f, &f.sink->at, "", "b@c.example");
+	give_much(&f, 2000); /* more than the kernel takes */
+	reinject_finish(f.reinject);
+	support_loop(f.base, replied, &f);
+	assert_int_equal(f.outcome, REINJECT_REFUSED);
+	assert_string_equal(f.reply, "451 2.0.0 Ok");
+	fixture_deinit(&f);
+}
+
 /* A peer that reads no more: what is given waits; on_room() comes when it is gone. */
 static void flow_control(void **state)
 {
@@ -513,6 +530,7 @@ int main(void)
 		{ SUPPORT_TEST(long_lines) },
 		{ SUPPORT_TEST(many_reply_lines) },
 		{ SUPPORT_TABLE(early_reply, early_cases) },
+		{ SUPPORT_TEST(reply_before_the_dot) },
 		{ SUPPORT_TEST(flow_control) },
 		{ SUPPORT_TEST(room_comes) },
 		{ SUPPORT_TEST(dropped) },

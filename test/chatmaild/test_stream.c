@@ -282,6 +282,7 @@ static void order_of_writing(void **state)
 	evbuffer_add(data, want + 2 * LARGE, LARGE);
 	stream_queue(&f.stream, data);
 	assert_true(stream_waiting(&f.stream) > 2 * LARGE);
+	assert_false(stream_all_written(&f.stream));
 	while (evbuffer_get_length(arrived) < 3 * LARGE) {
 		turn(&f);
 		assert_int_equal(
@@ -289,7 +290,7 @@ static void order_of_writing(void **state)
 		read_peer(&f, arrived);
 	}
 	assert_int_equal(f.writtens, 1);
-	assert_int_equal(stream_waiting(&f.stream), 0);
+	assert_true(stream_all_written(&f.stream));
 	assert_memory_equal(evbuffer_pullup(arrived, -1), want, 3 * LARGE);
 	stream_send(&f.stream, span_of("at once"));
 	assert_int_equal(stream_waiting(&f.stream), 0);
@@ -338,6 +339,7 @@ static void peer_is_gone(void **state)
 	stream_queue(&f.stream, data);
 	assert_int_equal(evbuffer_get_length(data), 0);
 	assert_int_equal(stream_waiting(&f.stream), 0);
+	assert_false(stream_all_written(&f.stream));
 	fixture_deinit(&f);
 	evbuffer_free(data);
 	free(text);
