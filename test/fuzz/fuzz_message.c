@@ -10,15 +10,19 @@ struct answers {
 	struct verdict verdict;
 };
 
-static void feed(struct message *m, const char *text, size_t size)
+/* Returns how many of them were of the header block. */
+static size_t feed(struct message *m, const char *text, size_t size)
 {
 	enum mail_proof proof = message_proof(m);
 	enum mail_kind kind = message_kind(m);
 	bool classified = message_classified(m);
+	size_t head = message_feed(m, span_make(text, size));
 
-	message_feed(m, span_make(text, size));
+	FUZZ_CHECK(head <= size && (head == 0 || !classified));
+	FUZZ_CHECK(head == size || message_classified(m));
 	FUZZ_CHECK(!classified || (message_classified(m) && message_kind(m) == kind));
 	FUZZ_CHECK(proof == MAIL_PROOF_MORE || message_proof(m) == proof);
+	return head;
 }
 
 /* seed NULL: whole. */
@@ -35,12 +39,13 @@ static struct answers read_mail(
 		.enforced = true };
 	struct message *m = message_create(direction);
 	struct answers a = { 0 };
+	size_t head = 0;
 
 	for (size_t at = 0; at < size;) {
 		size_t n = seed ? fuzz_piece(seed, size - at) : size - at;
 		char *piece = fuzz_copy(data + at, n);
 
-		feed(m, piece, n);
+		head += feed(m, piece, n);
 		free(piece);
 		at += n;
 	}
@@ -50,6 +55,9 @@ static struct answers read_mail(
 	a.kind = message_kind(m);
 	a.proof = message_proof(m);
 	verdict_decide(&a.verdict, &e, m, &policy);
+	FUZZ_CHECK(a.broken ? message_head(m).len == 0
+			    : span_equal(message_head(m),
+				  span_make((const char *)data, head)));
 	FUZZ_CHECK(a.proof != MAIL_PROOF_MORE);
 	FUZZ_CHECK((a.proof == MAIL_PROOF_REFUTED) == (a.reason != NULL));
 	FUZZ_CHECK(!a.broken || a.proof == MAIL_PROOF_REFUTED);
