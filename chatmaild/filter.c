@@ -12,7 +12,7 @@
 
 /* Senders whose budget is remembered; about 100 bytes each. */
 #define FILTER_SENDERS_MAX 100000
-/* Each may hold a mail: about 128 KiB at worst, a few KiB when idle. */
+/* Each may hold a mail: about 96 KiB at worst, a few KiB when idle. */
 #define FILTER_CONNECTIONS_MAX 5000
 
 static void filter_configure(struct filter *f)
