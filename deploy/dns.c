@@ -133,7 +133,7 @@ static enum worth worth_of(
 		return FOLLOW;
 	if (rcode != LDNS_RCODE_NOERROR && rcode != LDNS_RCODE_NXDOMAIN)
 		return USELESS;
-	if (q->recurse || ldns_pkt_aa(q->answer))
+	if (ldns_pkt_aa(q->answer) || (q->recurse && ldns_pkt_ra(q->answer)))
 		return USABLE;
 	return is_referral(c, q) ? FOLLOW : USELESS;
 }
@@ -195,7 +195,9 @@ static ldns_rr_list *collect(struct check *c, size_t server, size_t row)
 		for (size_t i = 0; i < ldns_pkt_ancount(packet); i++) {
 			ldns_rr *rr = ldns_rr_list_rr(ldns_pkt_answer(packet), i);
 
-			if (rr && ldns_rr_get_type(rr) != LDNS_RR_TYPE_RRSIG)
+			/* A CNAME comes with the answers of both types. */
+			if (rr && ldns_rr_get_type(rr) != LDNS_RR_TYPE_RRSIG &&
+			    !ldns_rr_list_contains_rr(list, rr))
 				ldns_rr_list_push_rr(list, rr);
 		}
 	}
@@ -439,27 +441,43 @@ static void print_hindrance(const struct dns_result *r, FILE *out)
 		    r->is.remark, r->found, r->want->name, r->want->type, what);
 }
 
+/* Returns the number of lines. */
+static unsigned print_hindrances(const struct dns_report *report, FILE *out)
+{
+	unsigned n = 0, unanswered = 0;
+
+	for (size_t i = 0; i < report->nresults; i++)
+		unanswered += report->result[i].is.verdict == DNS_UNANSWERED;
+	if (unanswered == report->nresults) {
+		fprintf(out, "DNS: no name server of %s answers for %s\n",
+		    report->servers.zone ? report->servers.zone : "any zone",
+		    report->result[0].want->name);
+		return 1;
+	}
+	for (size_t i = 0; i < report->nresults; i++) {
+		if (report->result[i].is.verdict <= DNS_DOUBTFUL)
+			continue;
+		print_hindrance(&report->result[i], out);
+		n++;
+	}
+	return n;
+}
+
 unsigned dns_precheck(const struct config *config, const char *resolver, FILE *out)
 {
 	char error[DNS_ERROR_MAX];
 	struct dns_report report;
 	struct dns_zone zone;
-	unsigned hindrances = 0;
+	unsigned hindrances = 1;
 
 	if (config->ipv4_relay)
 		return 0;
 	dns_zone_init_precheck(&zone, config);
 	if (dns_check(&report, &zone, resolver, error)) {
-		for (size_t i = 0; i < report.nresults; i++) {
-			if (report.result[i].is.verdict <= DNS_DOUBTFUL)
-				continue;
-			print_hindrance(&report.result[i], out);
-			hindrances++;
-		}
+		hindrances = print_hindrances(&report, out);
 		dns_report_deinit(&report);
 	} else {
 		fprintf(out, "DNS: %s\n", error);
-		hindrances++;
 	}
 	dns_zone_deinit(&zone);
 	return hindrances;
