@@ -48,6 +48,7 @@ struct config {
 	int delete_mails_after;   /* days, as the two below */
 	int delete_large_after;
 	int delete_inactive_users_after;
+	char *expiry_time; /* "HH:MM" */
 
 	/* New accounts. */
 	int username_min_length, username_max_length;

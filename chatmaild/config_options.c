@@ -44,6 +44,10 @@ static const struct config_option options[] = {
 	    FIELD(delete_inactive_users_after),
 	    "Days after the last login until an account is deleted.", NULL },
 
+	{ "expiry_time", CONFIG_TEXT, "00:02", 0, 0, FIELD(expiry_time),
+	    "When old mail and unused accounts are deleted each day, local time.",
+	    config_check_time },
+
 	{ "username_min_length", CONFIG_INTEGER, "9", 1, 64, FIELD(username_min_length),
 	    "Shortest part before the @ of a new address.", NULL },
 	{ "username_max_length", CONFIG_INTEGER, "9", 1, 64, FIELD(username_max_length),

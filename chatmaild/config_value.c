@@ -245,3 +245,28 @@ const char *config_check_https(const char *value)
 		return "it is no https URL; start it with https://";
 	return NULL;
 }
+
+bool config_parse_time(const char *text, int *minutes)
+{
+	unsigned digits[5];
+
+	if (strlen(text) != 5 || text[2] != ':')
+		return false;
+	for (unsigned i = 0; i < 5; i++) {
+		digits[i] = (unsigned)text[i] - '0';
+		if (i != 2 && digits[i] > 9)
+			return false;
+	}
+	*minutes =
+	    (int)((digits[0] * 10 + digits[1]) * 60 + digits[3] * 10 + digits[4]);
+	return digits[0] * 10 + digits[1] < 24 && digits[3] < 6;
+}
+
+const char *config_check_time(const char *value)
+{
+	int minutes;
+
+	return config_parse_time(value, &minutes)
+		   ? NULL
+		   : "it is no time of day; write e.g. expiry_time = 00:02";
+}

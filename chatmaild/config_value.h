@@ -19,6 +19,9 @@ bool config_parse_size(struct span text, int64_t *value);
 /* "5", "-1.5", "1e3". */
 bool config_parse_decimal(struct span text, double *value);
 
+/* "HH:MM": minutes of a day, below 1440. */
+bool config_parse_time(const char *text, int *minutes);
+
 bool config_is_ipv4(const char *text);
 
 /* How text goes wrong first: an offset and why, a literal; or NULL if it is a fine
@@ -31,5 +34,6 @@ const char *config_check_path(const char *value);
 const char *config_check_cert_and_key(const char *value);
 const char *config_check_user(const char *value);
 const char *config_check_https(const char *value);
+const char *config_check_time(const char *value);
 
 #endif

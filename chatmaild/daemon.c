@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "chatmaild/expiry.h"
 #include "chatmaild/log.h"
 #include "chatmaild/push_queue.h"
 #include "chatmaild/reload.h"
@@ -128,6 +129,9 @@ struct daemon *daemon_create(struct config *config)
 	d->pushes = push_queue_create(d->base, d->store, config->mailboxes_dir);
 	if (!d->pushes)
 		goto fail;
+	d->expiry = expiry_create(d);
+	if (!d->expiry)
+		goto fail;
 	d->services = services_start(
 	    d, service_table, sizeof(service_table) / sizeof(service_table[0]));
 	if (!d->services)
@@ -147,6 +151,7 @@ void daemon_destroy(struct daemon *d)
 	/* What is under way on workers and in the store comes back to users and pushes.
 	 */
 	users_stop(d->users);
+	expiry_stop(d->expiry);
 	workers_destroy(d->hashers); /* hands on to workers, these to the store */
 	workers_destroy(d->workers);
 	d->workers = NULL;
@@ -154,6 +159,7 @@ void daemon_destroy(struct daemon *d)
 	d->store = NULL;
 	users_destroy(d->users);
 	push_queue_destroy(d->pushes);
+	expiry_destroy(d->expiry);
 	stall_destroy(d->stall);
 	event_base_free(d->base);
 	config_free((struct config *)d->config);

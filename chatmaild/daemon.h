@@ -12,6 +12,7 @@
 #include "chatmaild/config.h"
 #include "chatmaild/service.h"
 
+struct expiry;
 struct push_queue;
 struct stall;
 
@@ -24,6 +25,7 @@ struct daemon {
 	struct store *store;         /* SQLite */
 	struct users *users;
 	struct push_queue *pushes; /* notifications that wait */
+	struct expiry *expiry;     /* old mail, unused accounts */
 	struct services *services;
 	struct stall *stall; /* how late the loop runs */
 	time_t started;      /* wall clock */

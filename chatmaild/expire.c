@@ -37,11 +37,11 @@ struct visit {
 
 /* --- telling ------------------------------------------------------------------------- */
 
-static void tell(struct expire *e, enum expire_event event, const char *name,
-    const char *below, int64_t when, uint64_t n, int error)
+static void tell_why(struct expire *e, enum expire_event event, const char *why,
+    const char *name, const char *below, int64_t when, uint64_t n, int error)
 {
 	char path[2 * TREE_PATH_MAX];
-	const struct expire_note note = { event, path, when, n, error };
+	const struct expire_note note = { event, why, path, when, n, error };
 
 	if (event == EXPIRE_ERROR)
 		e->totals.errors++;
@@ -50,6 +50,12 @@ static void tell(struct expire *e, enum expire_event event, const char *name,
 	snprintf(path, sizeof(path), "%s/%s%s%s",
 	    strcmp(e->dir, "/") == 0 ? "" : e->dir, name, *below ? "/" : "", below);
 	e->tell(e->arg, &note);
+}
+
+static void tell(struct expire *e, enum expire_event event, const char *name,
+    const char *below, int64_t when, uint64_t n, int error)
+{
+	tell_why(e, event, NULL, name, below, when, n, error);
 }
 
 static void tell_trouble(
@@ -69,12 +75,12 @@ static void on_trouble(void *arg, const char *path, int error)
 /* --- files --------------------------------------------------------------------------- */
 
 /* True if it went, or would. */
-static bool remove_file(struct visit *v, int dirfd, const char *name, const char *path,
-    const struct stat *st)
+static bool remove_file(struct visit *v, const char *why, int dirfd, const char *name,
+    const char *path, const struct stat *st)
 {
 	struct expire *e = v->e;
 
-	tell(e, EXPIRE_FILE, v->name, path, st ? st->st_mtime : 0, 0, 0);
+	tell_why(e, EXPIRE_FILE, why, v->name, path, st ? st->st_mtime : 0, 0, 0);
 	if (!e->rules.dry_run && unlinkat(dirfd, name, 0) < 0) {
 		tell_trouble(e, v->name, path, errno);
 		return false;
@@ -142,19 +148,25 @@ static void gather(struct visit *v, const struct tree_entry *f)
 	v->list[v->n++] = c;
 }
 
+/* Why a message's time has come, or NULL. */
+static const char *due(const struct expire *e, const struct tree_entry *f)
+{
+	if (older(e, f->st->st_mtime, e->rules.mails))
+		return "old";
+	if (strcmp(f->parent, "cur") == 0 && f->st->st_size > EXPIRE_LARGE &&
+	    older(e, f->st->st_mtime, e->rules.large))
+		return "large";
+	return NULL;
+}
+
 static void see_message(struct visit *v, const struct tree_entry *f)
 {
-	const struct expire_rules *r = &v->e->rules;
-	bool cur = strcmp(f->parent, "cur") == 0;
+	const char *why = due(v->e, f);
 
 	v->files++;
-	if (older(v->e, f->st->st_mtime, r->mails) ||
-	    (cur && f->st->st_size > EXPIRE_LARGE &&
-		older(v->e, f->st->st_mtime, r->large))) {
-		remove_file(v, f->dirfd, f->name, f->path, f->st);
-		return;
-	}
-	if (v->gathering && f->depth == 1 && strcmp(f->parent, "tmp") != 0)
+	if (why)
+		remove_file(v, why, f->dirfd, f->name, f->path, f->st);
+	else if (v->gathering && f->depth == 1 && strcmp(f->parent, "tmp") != 0)
 		gather(v, f);
 }
 
@@ -170,7 +182,7 @@ static enum tree_answer on_entry(void *arg, const struct tree_entry *f)
 		see_message(v, f);
 	else if (f->depth == 0 && strncmp(f->name, "password.tmp-", 13) == 0 &&
 		 f->st->st_mtime < v->e->rules.now - STRAY_SECONDS)
-		remove_file(v, f->dirfd, f->name, f->path, f->st);
+		remove_file(v, "never finished", f->dirfd, f->name, f->path, f->st);
 	return TREE_ENTER;
 }
 
@@ -208,7 +220,7 @@ static uint64_t trim_gathered(struct visit *v, int mailbox)
 		total -= c->size;
 		if (fstatat(mailbox, c->path, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			tell_trouble(e, v->name, c->path, errno);
-		else if (remove_file(v, mailbox, c->path, c->path, &st))
+		else if (remove_file(v, "over quota", mailbox, c->path, c->path, &st))
 			removed++;
 	}
 	e->totals.quota_removed += removed;
@@ -223,7 +235,8 @@ static void forget_size(struct visit *v, int mailbox)
 	struct stat st;
 
 	if (fstatat(mailbox, "maildirsize", &st, AT_SYMLINK_NOFOLLOW) == 0)
-		remove_file(v, mailbox, "maildirsize", "maildirsize", NULL);
+		remove_file(v, "to be counted anew", mailbox, "maildirsize",
+		    "maildirsize", NULL);
 }
 
 static void visit_end(struct visit *v)
@@ -333,7 +346,7 @@ int expire_remove(struct expire *e, const char *name)
 
 static enum expire_answer remove_inactive(struct expire *e, const char *name)
 {
-	tell(e, EXPIRE_MAILBOX, name, "", 0, 0, 0);
+	tell_why(e, EXPIRE_MAILBOX, "no login", name, "", 0, 0, 0);
 	if (!e->rules.dry_run && remove_if(e, name, true) < 0) {
 		if (errno != EBUSY)
 			tell_trouble(e, name, "", errno);
@@ -365,7 +378,7 @@ static enum expire_answer expire_stranger(struct expire *e, const char *name)
 		tell(e, EXPIRE_NOT_EMPTY, name, "", 0, 0, 0);
 		return EXPIRE_KEPT;
 	}
-	tell(e, EXPIRE_MAILBOX, name, "", 0, 0, 0);
+	tell_why(e, EXPIRE_MAILBOX, "empty, no account", name, "", 0, 0, 0);
 	if (!e->rules.dry_run && unlinkat(e->dirfd, name, AT_REMOVEDIR) < 0) {
 		tell_trouble(e, name, "", errno);
 		return EXPIRE_KEPT;

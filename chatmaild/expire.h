@@ -49,6 +49,7 @@ enum expire_event {
 
 struct expire_note {
 	enum expire_event event;
+	const char *why;  /* of MAILBOX and FILE: "old", "large", "over quota", ... */
 	const char *path; /* absolute */
 	int64_t when;
 	uint64_t n;

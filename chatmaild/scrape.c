@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "chatmaild/expiry.h"
 #include "chatmaild/stall.h"
 #include "chatmaild/users.h"
 #include "chatmaild/worker.h"
@@ -87,6 +88,17 @@ static void write_accounts(
 	if (!d->users)
 		return;
 	census_read(users_census(d->users), time(NULL), &gauges);
+	metric_write(out, format, &source, 1);
+}
+
+static void write_expiry(
+    const struct daemon *d, struct evbuffer *out, enum metric_format format)
+{
+	struct metric_source source = { expiry_metrics, nexpiry_metrics, NULL, NULL };
+
+	if (!d->expiry)
+		return;
+	source.counters = expiry_counters(d->expiry);
 	metric_write(out, format, &source, 1);
 }
 
@@ -173,6 +185,7 @@ void scrape_write(
 
 	write_process(d, out, format);
 	write_accounts(d, out, format);
+	write_expiry(d, out, format);
 	write_listeners(out, format, running, n);
 	write_services(out, format, running, n);
 	if (format == METRIC_OPENMETRICS)

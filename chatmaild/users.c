@@ -8,6 +8,7 @@
 
 #include "chatmaild/log.h"
 #include "chatmaild/takeover.h"
+#include "chatmaild/tokens.h"
 #include "chatmaild/users_private.h"
 #include "proto/address.h"
 
@@ -44,7 +45,6 @@ void users_log_trouble(struct users *u, const char *what, int error)
  * Rows, written without anybody waiting: if that fails, or too many wait already, the
  * next lookup after a restart reads a file.
  */
-#define REMEMBER_MAX 4096 /* rows on their way to the store */
 struct remember {
 	struct store_op op;
 	struct users *users;
@@ -56,9 +56,12 @@ struct remember {
 static int remember_run(struct store_op *op, sqlite3 *db)
 {
 	struct remember *r = (struct remember *)op;
+	int rc;
 
-	return r->forget ? user_row_delete(db, r->row.address, &r->change)
-			 : user_rows_write(db, &r->row, 1, &r->change);
+	if (!r->forget)
+		return user_rows_write(db, &r->row, 1, &r->change);
+	rc = user_row_delete(db, r->row.address, &r->change);
+	return rc == SQLITE_OK ? tokens_rows_forget(db, span_of(r->row.address)) : rc;
 }
 
 static void remember_done(struct store_op *op, int result)
@@ -75,7 +78,8 @@ static void remember(struct users *u, const struct user_row *row, bool forget)
 {
 	struct remember *r;
 
-	if (u->stopping || u->remembering == REMEMBER_MAX)
+	/* Without its directory nobody would ever ask again for an account that goes. */
+	if ((u->stopping && !forget) || u->remembering == USERS_REMEMBER_MAX)
 		return;
 	r = calloc(1, sizeof(*r));
 	if (!r)
@@ -362,6 +366,22 @@ const struct users_counters *users_counters(struct users *u)
 	u->counters.known = user_cache_count(u->cache);
 	u->counters.cache_bytes = user_cache_bytes(u->cache);
 	return &u->counters;
+}
+
+void users_removed(struct users *u, struct span address)
+{
+	char name[ADDRESS_MAX + 1];
+
+	if (!address_is_path(address))
+		return;
+	users_copy_address(name, address);
+	user_cache_drop(u->cache, address);
+	forget_row(u, name);
+}
+
+unsigned users_remembering(const struct users *u)
+{
+	return u->remembering;
 }
 
 struct census *users_census(struct users *u)

@@ -1,0 +1,564 @@
+/*
+ * The day's run and what is asked for in between.
+ */
+#include "chatmaild/expiry.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "chatmaild/config_value.h"
+#include "chatmaild/log.h"
+#include "chatmaild/users.h"
+#include "chatmaild/worker.h"
+#include "proto/address.h"
+
+#define TICK_S       30        /* how often the clock is looked at */
+#define JITTER_S     600       /* relays of one hoster do not all begin at once */
+#define SLICE_NS     100000000 /* on a worker, without a break */
+#define REMOVED_MAX  256       /* accounts of one slice */
+#define NOTES_MAX    10000     /* of one slice that a watcher sees */
+#define LOGGED_MAX   100       /* errors of one run, with their paths */
+#define MAILBOX_JOBS 64        /* waiting or running */
+#define MIB          (1024 * 1024)
+#define DAY          86400
+
+#define COUNTERS(field) offsetof(struct expiry_counters, field)
+const struct metric_def expiry_metrics[] = {
+	{ "chatmail_expiry_runs_total", "Daily runs that came to their end.",
+	    OPENMETRICS_COUNTER, NULL, COUNTERS(runs) },
+	{ "chatmail_expiry_accounts_removed_total",
+	    "Accounts removed that nobody logged in to.", OPENMETRICS_COUNTER, NULL,
+	    COUNTERS(accounts) },
+	{ "chatmail_expiry_files_removed_total", "Files removed, messages mostly.",
+	    OPENMETRICS_COUNTER, NULL, COUNTERS(files) },
+	{ "chatmail_expiry_bytes_removed_total", "Their bytes on disk.",
+	    OPENMETRICS_COUNTER, NULL, COUNTERS(bytes) },
+	{ "chatmail_expiry_quota_removed_total",
+	    "Messages removed to keep a mailbox below its quota.", OPENMETRICS_COUNTER,
+	    NULL, COUNTERS(quota) },
+	{ "chatmail_expiry_quota_runs_total",
+	    "Mailboxes looked at because Dovecot warned of their quota.",
+	    OPENMETRICS_COUNTER, NULL, COUNTERS(trims) },
+	{ "chatmail_expiry_errors_total", "Files and directories that made trouble.",
+	    OPENMETRICS_COUNTER, NULL, COUNTERS(errors) },
+	{ "chatmail_expiry_running", "1 while a run goes on.", OPENMETRICS_GAUGE, NULL,
+	    COUNTERS(running) },
+	{ "chatmail_expiry_last_end_time_seconds",
+	    "When the last daily run ended, Unix time; 0 if none did yet.",
+	    OPENMETRICS_GAUGE, NULL, COUNTERS(last_end) },
+};
+const size_t nexpiry_metrics = sizeof(expiry_metrics) / sizeof(expiry_metrics[0]);
+
+struct note {
+	struct note *next;
+	struct expire_note note;
+	char path[];
+};
+
+/* A run over all mailboxes. A slice of it belongs to a worker, the rest to the loop. */
+struct run {
+	struct job job;
+	struct expiry *expiry;
+	struct expire e;
+	char *dir;
+	DIR *names;
+	bool watched; /* the slice keeps notes for somebody */
+	bool ended;
+	int error; /* errno: the mailboxes cannot be read */
+	unsigned logged;
+	struct note *notes, **last_note;
+	size_t nnotes;
+	size_t nremoved;
+	char removed[REMOVED_MAX][ADDRESS_MAX + 1];
+};
+
+struct expiry {
+	struct daemon *daemon;
+	struct event *tick, *again;
+	struct run *run;
+	struct expiry_watcher watcher;
+	bool watched;
+	int64_t last; /* Unix time of the last whole run's begin */
+	int64_t jitter;
+	unsigned mailbox_jobs;
+	bool stopping;
+	struct expiry_counters counters;
+};
+
+/* --- on a worker --------------------------------------------------------------------- */
+
+static void keep_note(struct run *r, const struct expire_note *n)
+{
+	size_t len = strlen(n->path) + 1;
+	struct note *kept;
+
+	if (r->nnotes == NOTES_MAX)
+		return;
+	kept = malloc(sizeof(*kept) + len);
+	if (!kept)
+		abort();
+	kept->note = *n;
+	kept->note.path = memcpy(kept->path, n->path, len);
+	kept->next = NULL;
+	*r->last_note = kept;
+	r->last_note = &kept->next;
+	r->nnotes++;
+}
+
+static void on_note(void *arg, const struct expire_note *n)
+{
+	struct run *r = arg;
+
+	if (n->event == EXPIRE_ERROR && r->logged++ < LOGGED_MAX)
+		log_warning("expiry: %s: %s", n->path, strerror(n->error));
+	if (r->watched && n->event != EXPIRE_CHECKING)
+		keep_note(r, n);
+}
+
+static int64_t monotonic_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static bool open_names(struct run *r)
+{
+	int fd = open(r->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	r->e.dirfd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	r->names = r->e.dirfd < 0 ? NULL : fdopendir(fd);
+	if (r->names) {
+		expire_clean(&r->e);
+		return true;
+	}
+	r->error = errno;
+	if (fd >= 0)
+		close(fd);
+	return false;
+}
+
+static void run_slice(struct job *job)
+{
+	struct run *r = (struct run *)job;
+	const int64_t end = monotonic_ns() + SLICE_NS;
+
+	if (!r->names && !open_names(r)) {
+		r->ended = true;
+		return;
+	}
+	while (r->nremoved < REMOVED_MAX && monotonic_ns() < end) {
+		const struct dirent *d;
+
+		errno = 0;
+		d = readdir(r->names);
+		if (!d) {
+			r->error = errno;
+			r->ended = true;
+			return;
+		}
+		if (address_is_path(span_of(d->d_name)) &&
+		    expire_mailbox(&r->e, d->d_name) == EXPIRE_REMOVED &&
+		    !r->e.rules.dry_run)
+			memcpy(r->removed[r->nremoved++], d->d_name,
+			    strlen(d->d_name) + 1);
+	}
+}
+
+/* --- on the loop --------------------------------------------------------------------- */
+
+struct remember_op {
+	struct store_op op;
+	int64_t when;
+};
+
+static int remember_run(struct store_op *op, sqlite3 *db)
+{
+	const struct remember_op *r = (const struct remember_op *)op;
+	sqlite3_stmt *stmt;
+	int rc = sqlite3_prepare_v2(db,
+	    "INSERT OR REPLACE INTO meta (key, value) VALUES ('expired', ?1)", -1,
+	    &stmt, NULL);
+
+	if (rc != SQLITE_OK)
+		return rc;
+	sqlite3_bind_int64(stmt, 1, r->when);
+	return store_finish(stmt);
+}
+
+static void remember_done(struct store_op *op, int result)
+{
+	free(op); /* else the store has logged it, and the day is done twice */
+}
+
+static void remember(struct expiry *x, int64_t when)
+{
+	struct remember_op *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		abort();
+	r->op.run = remember_run;
+	r->op.done = remember_done;
+	r->when = when;
+	store_submit(x->daemon->store, &r->op);
+}
+
+static void give_notes(struct expiry *x, struct run *r)
+{
+	while (r->notes) {
+		struct note *n = r->notes;
+
+		r->notes = n->next;
+		if (x->watched)
+			x->watcher.note(x->watcher.arg, &n->note);
+		free(n);
+	}
+	r->last_note = &r->notes;
+	r->nnotes = 0;
+}
+
+static void count(struct expiry *x, const struct expire_totals *t)
+{
+	x->counters.accounts += t->mailboxes_removed;
+	x->counters.files += t->files_removed;
+	x->counters.bytes += t->bytes_removed;
+	x->counters.quota += t->quota_removed;
+	x->counters.errors += t->errors;
+}
+
+/* Takes r. */
+static void run_end(struct expiry *x, struct run *r)
+{
+	const struct expire_totals *t = &r->e.totals;
+	const char *error = r->error   ? strerror(r->error)
+			    : r->ended ? NULL
+				       : "the daemon is stopping";
+
+	if (r->error == ENOENT)
+		log_info("expiry: no mailboxes at %s yet", r->dir);
+	else if (r->error)
+		log_error("expiry: %s: %s", r->dir, strerror(r->error));
+	else if (r->ended && !r->e.rules.dry_run)
+		log_info(
+		    "expiry: removed %llu of %llu accounts and %llu of %llu files, "
+		    "%llu MiB, %llu errors",
+		    (unsigned long long)t->mailboxes_removed,
+		    (unsigned long long)t->mailboxes,
+		    (unsigned long long)t->files_removed, (unsigned long long)t->files,
+		    (unsigned long long)(t->bytes_removed / MIB),
+		    (unsigned long long)t->errors);
+	if (!r->e.rules.dry_run) {
+		count(x, t);
+		if (!error) {
+			x->counters.runs++;
+			x->counters.last_end = (uint64_t)time(NULL);
+			x->last = r->e.rules.now;
+			remember(x, x->last);
+		}
+	}
+	x->run = NULL;
+	x->counters.running = 0;
+	if (x->watched) {
+		x->watched = false;
+		x->watcher.done(x->watcher.arg, t, error);
+	}
+	if (r->names) {
+		closedir(r->names);
+		close(r->e.dirfd);
+	}
+	free(r->dir);
+	free(r);
+}
+
+static void slice_done(struct job *job)
+{
+	struct run *r = (struct run *)job;
+	struct expiry *x = r->expiry;
+
+	give_notes(x, r);
+	for (size_t i = 0; i < r->nremoved; i++)
+		users_removed(x->daemon->users, span_of(r->removed[i]));
+	r->nremoved = 0;
+	if (r->ended || x->stopping)
+		run_end(x, r);
+	else
+		event_active(x->again, EV_TIMEOUT, 0);
+}
+
+/* The next slice, once the store has kept up with what the last one removed. */
+static void on_again(evutil_socket_t fd, short what, void *arg)
+{
+	static const struct timeval soon = { .tv_usec = 20000 };
+	struct expiry *x = arg;
+
+	if (x->stopping) {
+		run_end(x, x->run);
+		return;
+	}
+	if (users_remembering(x->daemon->users) >
+	    USERS_REMEMBER_MAX - REMOVED_MAX - USERS_REMEMBER_MAX / 4) {
+		event_add(x->again, &soon);
+		return;
+	}
+	x->run->watched = x->watched;
+	workers_submit(x->daemon->workers, &x->run->job);
+}
+
+static struct expire_rules rules_of(const struct config *c, bool dry_run)
+{
+	return (struct expire_rules){
+		.now = time(NULL),
+		.inactive = c->delete_inactive_users_after,
+		.mails = c->delete_mails_after,
+		.large = c->delete_large_after,
+		.quota = c->max_mailbox_size * MIB * EXPIRE_QUOTA_PERCENT / 100,
+		.dry_run = dry_run,
+	};
+}
+
+bool expiry_run(struct expiry *x, bool dry_run, const struct expiry_watcher *watcher)
+{
+	struct run *r;
+
+	if (x->run || x->stopping)
+		return false;
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		abort();
+	r->job.run = run_slice;
+	r->job.done = slice_done;
+	r->expiry = x;
+	r->dir = strdup(x->daemon->config->mailboxes_dir);
+	if (!r->dir)
+		abort();
+	r->last_note = &r->notes;
+	r->e = (struct expire){ .dir = r->dir,
+		.dirfd = -1,
+		.rules = rules_of(x->daemon->config, dry_run),
+		.tell = on_note,
+		.arg = r };
+	x->run = r;
+	x->counters.running = 1;
+	x->watched = watcher != NULL;
+	if (watcher)
+		x->watcher = *watcher;
+	event_active(x->again, EV_TIMEOUT, 0);
+	return true;
+}
+
+void expiry_unwatch(struct expiry *x, const void *arg)
+{
+	if (x->watched && x->watcher.arg == arg)
+		x->watched = false;
+}
+
+/* --- one mailbox --------------------------------------------------------------------- */
+
+struct mailbox_job {
+	struct job job;
+	struct expiry *expiry;
+	enum expiry_task task;
+	char *dir;
+	char address[ADDRESS_MAX + 1];
+	struct expire_rules rules;
+	struct expire_totals totals;
+	uint64_t n;
+	int error;
+	expiry_done *done;
+	void *arg;
+};
+
+static void on_mailbox_note(void *arg, const struct expire_note *n)
+{
+	struct mailbox_job *m = arg;
+
+	if (n->event == EXPIRE_ERROR) {
+		m->error = n->error;
+		log_warning("expiry: %s: %s", n->path, strerror(n->error));
+	}
+}
+
+static void mailbox_run(struct job *job)
+{
+	struct mailbox_job *m = (struct mailbox_job *)job;
+	struct expire e = { .dir = m->dir,
+		.dirfd = open(m->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+		.rules = m->rules,
+		.tell = on_mailbox_note,
+		.arg = m };
+
+	if (e.dirfd < 0) {
+		m->error = errno;
+		return;
+	}
+	if (m->task == EXPIRY_TRIM) {
+		m->n = expire_trim(&e, m->address);
+	} else if (expire_remove(&e, m->address) == 0) {
+		m->n = 1;
+	} else {
+		m->error = errno;
+	}
+	m->totals = e.totals;
+	close(e.dirfd);
+}
+
+static void mailbox_done(struct job *job)
+{
+	struct mailbox_job *m = (struct mailbox_job *)job;
+	struct expiry *x = m->expiry;
+
+	x->mailbox_jobs--;
+	count(x, &m->totals);
+	if (m->task == EXPIRY_TRIM) {
+		x->counters.trims++;
+		/* Monitoring counts this line. */
+		if (m->n > 0)
+			log_info("quota-expire: removed %llu message(s)",
+			    (unsigned long long)m->n);
+	} else if (m->n > 0) {
+		users_removed(x->daemon->users, span_of(m->address));
+	}
+	m->done(m->arg, m->n, m->error);
+	free(m->dir);
+	free(m);
+}
+
+bool expiry_mailbox(struct expiry *x, enum expiry_task task, struct span address,
+    expiry_done *done, void *arg)
+{
+	struct mailbox_job *m;
+
+	if (x->stopping || x->mailbox_jobs == MAILBOX_JOBS)
+		return false;
+	m = calloc(1, sizeof(*m));
+	if (!m)
+		abort();
+	m->job.run = mailbox_run;
+	m->job.done = mailbox_done;
+	m->expiry = x;
+	m->task = task;
+	m->dir = strdup(x->daemon->config->mailboxes_dir);
+	if (!m->dir)
+		abort();
+	memcpy(m->address, address.data, address.len);
+	m->rules = rules_of(x->daemon->config, false);
+	m->done = done;
+	m->arg = arg;
+	x->mailbox_jobs++;
+	workers_submit(x->daemon->workers, &m->job);
+	return true;
+}
+
+/* --- once a day ---------------------------------------------------------------------- */
+
+/* When the last run should have begun, at or before now. */
+static int64_t last_due(const struct expiry *x, int64_t now)
+{
+	time_t wall = (time_t)(now - x->jitter), due;
+	struct tm tm;
+	int minutes = 0;
+
+	config_parse_time(x->daemon->config->expiry_time, &minutes);
+	localtime_r(&wall, &tm);
+	tm.tm_hour = minutes / 60;
+	tm.tm_min = minutes % 60;
+	tm.tm_sec = 0;
+	tm.tm_isdst = -1;
+	due = mktime(&tm);
+	if (due > wall) {
+		tm.tm_mday--;
+		tm.tm_isdst = -1;
+		due = mktime(&tm);
+	}
+	return (int64_t)due + x->jitter;
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct expiry *x = arg;
+	int64_t now = time(NULL);
+
+	if (x->last > now + DAY) {
+		log_warning("expiry: the clock went back by more than a day");
+		x->last = now;
+	}
+	if (x->last < last_due(x, now))
+		expiry_run(x, false, NULL);
+}
+
+/* When the last whole run began; now if there was none, for a relay that was just taken
+ * over shall not lose mail before its operator has looked at it. */
+static bool load_last(struct expiry *x)
+{
+	sqlite3_stmt *stmt = store_prepare(
+	    x->daemon->store, "SELECT value FROM meta WHERE key = 'expired'");
+	int rc;
+
+	if (!stmt)
+		return false;
+	rc = sqlite3_step(stmt);
+	x->last = rc == SQLITE_ROW ? sqlite3_column_int64(stmt, 0) : 0;
+	store_check(x->daemon->store, rc);
+	sqlite3_reset(stmt);
+	if (x->last <= 0) {
+		x->last = time(NULL);
+		remember(x, x->last);
+	}
+	return true;
+}
+
+struct expiry *expiry_create(struct daemon *d)
+{
+	static const struct timeval interval = { .tv_sec = TICK_S };
+	struct expiry *x = calloc(1, sizeof(*x));
+	unsigned char random[2];
+
+	if (!x)
+		abort();
+	x->daemon = d;
+	evutil_secure_rng_get_bytes(random, sizeof(random));
+	x->jitter = (random[0] << 8 | random[1]) % JITTER_S;
+	x->tick = event_new(d->base, -1, EV_PERSIST, on_tick, x);
+	x->again = evtimer_new(d->base, on_again, x);
+	if (!x->tick || !x->again || event_add(x->tick, &interval) < 0)
+		abort();
+	if (!load_last(x)) {
+		expiry_stop(x);
+		expiry_destroy(x);
+		return NULL;
+	}
+	event_active(x->tick, EV_TIMEOUT, 0); /* it may be overdue */
+	return x;
+}
+
+void expiry_stop(struct expiry *x)
+{
+	if (!x)
+		return;
+	x->stopping = true;
+	event_del(x->tick);
+	/* Between two slices nobody else would end it. */
+	if (x->run && event_pending(x->again, EV_TIMEOUT, NULL)) {
+		event_del(x->again);
+		run_end(x, x->run);
+	}
+}
+
+void expiry_destroy(struct expiry *x)
+{
+	if (!x)
+		return;
+	event_free(x->tick);
+	event_free(x->again);
+	free(x);
+}
+
+const struct expiry_counters *expiry_counters(const struct expiry *x)
+{
+	return &x->counters;
+}
