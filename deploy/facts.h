@@ -41,69 +41,78 @@ struct fact_unit { /* a wanted one, and any unit of the Python relay */
 	const char *load;    /* loaded, not-found, masked */
 	const char *active;  /* active, inactive, failed, ... */
 	const char *enabled; /* enabled, disabled, masked, static, ... or "" */
-	bool stale;          /* its program on disk is another than the one that runs */
-	bool needs_reload;   /* daemon-reload */
+	bool stale;        /* the program that runs is gone from the disk, or another */
+	bool needs_reload; /* daemon-reload */
 };
 
-struct fact_port {
+struct fact_port {            /* one row for each program that has the socket */
 	const char *protocol; /* tcp, udp */
-	const char *address;
+	const char *address;  /* without brackets; with "%INTERFACE" if bound to one */
 	uint16_t port;
-	const char *process; /* its name; "" if unknown */
+	const char *process; /* its name, at most 15 bytes; "" if unknown */
 };
 
+/* Texts are never NULL: what is unknown is empty. */
 struct facts {
 	const char *os_id, *os_version; /* debian, 12 */
 	const char *machine;            /* uname -m */
 	const char *deb_arch;           /* dpkg --print-architecture */
 	bool systemd;                   /* is PID 1 */
 	bool container;
-	bool apt_fresh;    /* package lists are younger than a day */
-	int64_t disk_free; /* bytes on /, of /home below */
-	int64_t home_free;
-	int64_t memory; /* bytes in all */
-	bool ipv6;      /* a global address is there */
+	bool apt_fresh;    /* package lists are there, and younger than a day */
+	int64_t disk_free; /* bytes on /, of /home below; -1: unknown */
+	int64_t home_free; /* the same as disk_free if there is no /home */
+	int64_t memory;    /* bytes in all; -1: unknown */
+	bool ipv6;         /* a global address is there */
+	const char *
+	    *addresses; /* all of the host, without loopback and prefix length */
+	size_t naddresses;
 	const char
 	    *resolv; /* text of /etc/resolv.conf; "-> TARGET" first if a symlink */
 
-	struct fact_package *packages;
+	struct fact_package *packages; /* sorted by name */
 	size_t npackages;
 	const char **users, **groups; /* wanted ones that are there */
 	size_t nusers, ngroups;
 	const char **members; /* "user:group", wanted ones that are so */
 	size_t nmembers;
-	struct fact_file *files;
+	struct fact_file *files; /* one for each wanted path, sorted by it */
 	size_t nfiles;
-	struct fact_unit *units;
+	struct fact_unit *units; /* sorted by name; unknown ones are "not-found" */
 	size_t nunits;
 	struct fact_port *ports; /* all that something listens on */
 	size_t nports;
-	bool *
-	    states; /* of each thing of the wanted list that is a WANTED_STATE: is it so? */
+	bool ports_known; /* else there is no ss(8), and ports is empty */
+	bool *states;     /* of each WANTED_STATE, in order: is it so? */
 	size_t nstates;
 
-	const char **
-	    pending; /* units whose restart a broken run still owes, "restart UNIT" or "reload UNIT" */
+	/* Effects that a broken run still owes, "restart UNIT" or "reload UNIT". */
+	const char **pending;
 	size_t npending;
-	unsigned generation;  /* last that was applied whole; 0: none */
-	const char *manifest; /* its manifest (plan.h), "" if none */
-	const char *
-	    python_relay; /* a unit of the Python relay that is active or enabled; or NULL */
+	unsigned generation;      /* last that was applied whole; 0: none */
+	const char *manifest;     /* its manifest (plan.h), "" if none */
+	const char *python_relay; /* a unit of it that is active or enabled; or NULL */
 
-	void *memory_pool; /* the facts' own */
+	void *memory_pool; /* the facts' own: all of the above lies there */
 };
 
-/* The script that asks, for these wanted things. The caller's to free(). */
+/*
+ * The script that asks, for these wanted things: for host_run(). It changes nothing. Package
+ * lists count as fresh if the lists themselves or the file FACTS_APT_STAMP changed within a
+ * day; whoever updates them touches it. The caller's to free().
+ */
+#define FACTS_APT_STAMP "/var/lib/cmdeploy/apt-updated"
 char *facts_script(const struct wanted *w);
 
 /*
  * Parse its output. NULL with what is wrong in error if it is not whole. The wanted list must
- * be the one of facts_script().
+ * be the one of facts_script(); it is not needed afterwards.
  */
 struct facts *facts_parse(
     const struct wanted *w, struct span output, char error[FACTS_ERROR_MAX]);
-void facts_free(struct facts *f);
+void facts_free(struct facts *f); /* accepts NULL */
 
+/* NULL: not asked for, or, of packages, not installed. */
 const struct fact_file *facts_file(const struct facts *f, const char *path);
 const struct fact_package *facts_package(const struct facts *f, const char *name);
 const struct fact_unit *facts_unit(const struct facts *f, const char *name);
