@@ -211,19 +211,32 @@ void wanted_component(struct wanted *w, const char *component)
 	w->components[w->ncomponents++] = copy(component);
 }
 
+static const struct wanted_thing *find_same(
+    const struct wanted *w, const struct wanted_thing *t)
+{
+	unsigned nkeys = wanted_shapes[t->kind].nkeys;
+
+	return nkeys == 0 ? NULL
+			  : wanted_find(w, t->kind, wanted_text(t, 0),
+				nkeys == 2 ? wanted_text(t, 1) : NULL);
+}
+
+bool wanted_refuses(const struct wanted *w, const struct wanted_thing *thing)
+{
+	const struct wanted_thing *there = find_same(w, thing);
+
+	return w->ncomponents == 0 || contradicted(w, thing) ||
+	       (there && !same_thing(there, thing));
+}
+
 void want_thing(struct wanted *w, const struct wanted_thing *thing)
 {
 	const struct wanted_shape *shape = &wanted_shapes[thing->kind];
-	const struct wanted_thing *there = NULL;
 	struct wanted_thing *t;
 
-	if (shape->nkeys > 0)
-		there = wanted_find(w, thing->kind, wanted_text(thing, 0),
-		    shape->nkeys == 2 ? wanted_text(thing, 1) : NULL);
-	if (w->ncomponents == 0 || contradicted(w, thing) ||
-	    (there && !same_thing(there, thing)))
+	if (wanted_refuses(w, thing))
 		abort();
-	if (there)
+	if (find_same(w, thing))
 		return;
 	if (w->n == w->size) {
 		w->size = w->size ? 2 * w->size : 64;

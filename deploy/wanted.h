@@ -8,7 +8,10 @@
  * ACTIVATE starts, restarts, stops. Within a component CONFIGURE does, in this order:
  * directories; states that stand before its first file; its checks, with the new files in
  * place of the old ones for nobody but the checkers; absent things and files; the other
- * states. ACTIVATE does states and units as they stand in the list.
+ * states. ACTIVATE does states and units as they stand in the list. INSTALL does a state
+ * that stands behind a package of its component after all packages, any other before.
+ *
+ * A component that wants nothing at all leaves what it once had as it is.
  */
 #ifndef DEPLOY_WANTED_H
 #define DEPLOY_WANTED_H
@@ -223,7 +226,8 @@ void want_state(struct wanted *w, const struct wanted_state *state);
 void want_check(struct wanted *w, const char *what, const char *script);
 void want_unit(struct wanted *w, const char *name, enum unit_state state);
 
-/* Any of them. */
+/* Any of them. Would it abort()? For what is not of our own making. */
+bool wanted_refuses(const struct wanted *w, const struct wanted_thing *thing);
 void want_thing(struct wanted *w, const struct wanted_thing *thing);
 
 /* The sha256 of bytes, in hex. */
