@@ -1,5 +1,15 @@
 -- After verifying: one valid signature lets the mail in. A key that could not be looked up
 -- (result 24) is trouble that passes, so the sender shall try again; anything else is final.
+--
+-- A relay without a name writes from an IP address. It has no place for a key, so nothing
+-- can be asked of its mail here.
+from = odkim.get_fromdomain(ctx)
+if type(from) == "string" then
+  first = string.sub(from, 1, 1)
+  if first == "[" then
+    return nil
+  end
+end
 count = odkim.get_sigcount(ctx)
 if count == nil then
   count = 0
