@@ -2,13 +2,13 @@
  * Answers of name servers, and what a server says of itself: whatever comes, it is judged,
  * and no half key becomes a record.
  */
-#include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
 
 #include "deploy/dns_find.h"
 #include "deploy/dns_judge.h"
 #include "deploy/dns_server.h"
+#include "test/fuzz/fuzz.h"
 
 #define DOMAIN "chat.example."
 
@@ -46,18 +46,18 @@ static void judge_answer(const ldns_pkt *packet)
 	for (size_t i = 0; i < sizeof(records) / sizeof(records[0]); i++) {
 		struct dns_judgement is = dns_judge(&records[i], &zone, answer, answer);
 
-		assert(is.verdict <= DNS_WRONG);
-		assert(strlen(is.remark) < sizeof(is.remark));
-		assert(is.verdict != DNS_WRONG || is.remark[0]);
+		FUZZ_CHECK(is.verdict <= DNS_WRONG);
+		FUZZ_CHECK(strlen(is.remark) < sizeof(is.remark));
+		FUZZ_CHECK(is.verdict != DNS_WRONG || is.remark[0]);
 		if (ldns_rr_list_rr_count(answer) == 0)
-			assert(is.verdict == DNS_MISSING ||
-			       records[i].kind == DNS_NO_ADDRESS);
+			FUZZ_CHECK(is.verdict == DNS_MISSING ||
+				   records[i].kind == DNS_NO_ADDRESS);
 	}
 	if (dns_judge_sts_id(answer, id))
-		assert(id[0] && strlen(id) < DNS_STS_ID_SIZE);
+		FUZZ_CHECK(id[0] && strlen(id) < DNS_STS_ID_SIZE);
 	while (dns_next_answer(packet, DOMAIN, LDNS_RR_TYPE_NS, &k))
 		;
-	assert(k <= ldns_rr_list_rr_count(answer));
+	FUZZ_CHECK(k <= ldns_rr_list_rr_count(answer));
 }
 
 static void read_server(const char *data, size_t len)
@@ -65,14 +65,12 @@ static void read_server(const char *data, size_t len)
 	struct dns_server s;
 
 	dns_server_parse(&s, span_make(data, len), true);
-	assert(s.nv4 <= DNS_ADDRESSES_MAX && s.nv6 <= DNS_ADDRESSES_MAX);
-	assert(!s.dkim_key || strlen(s.dkim_key) >= 200);
-	assert(!s.dkim_key || !strpbrk(s.dkim_key, "\"\\; \n"));
-	assert(!s.acme_account || !strpbrk(s.acme_account, "\"\\; \n"));
+	FUZZ_CHECK(s.nv4 <= DNS_ADDRESSES_MAX && s.nv6 <= DNS_ADDRESSES_MAX);
+	FUZZ_CHECK(!s.dkim_key || strlen(s.dkim_key) >= 200);
+	FUZZ_CHECK(!s.dkim_key || !strpbrk(s.dkim_key, "\"\\; \n"));
+	FUZZ_CHECK(!s.acme_account || !strpbrk(s.acme_account, "\"\\; \n"));
 	dns_server_deinit(&s);
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
