@@ -25,6 +25,8 @@ static struct wanted *make_wanted(const struct config *config, json_t *context)
 	struct wanted *w = wanted_create();
 
 	for (size_t i = 0; i < ncomponents; i++) {
+		if (components[i] == &website_component)
+			continue; /* has no units, and its pages take their time */
 		wanted_component(w, components[i]->name);
 		components[i]->want(&relay, w);
 	}

@@ -51,11 +51,11 @@ static void print_result(const struct dns_result *r, FILE *out)
 
 	if (r->want->kind == DNS_NO_ADDRESS && !differs)
 		return;
-	fprintf(out, "%-9s  %-6s %-40s", dns_verdict_name(r->is.verdict),
+	fprintf(out, "%-9s  %-6s %s", dns_verdict_name(r->is.verdict),
 	    type_name(r->want), r->want->name);
-	if (r->disagree)
-		fputs(" [name servers disagree]", out);
-	fprintf(out, "%s%s\n", r->is.remark[0] ? " " : "", r->is.remark);
+	if (r->is.remark[0])
+		fprintf(out, ": %s", r->is.remark);
+	fprintf(out, "%s\n", r->disagree ? " [name servers disagree]" : "");
 }
 
 static bool is_due(const struct dns_result *r, bool required)

@@ -33,7 +33,7 @@ static const char *default_of(const struct config_option *o)
 	if (is_required(o))
 		return "none, it is required";
 	if (!o->fallback)
-		return "not set";
+		return "unset";
 	return o->fallback[0] ? o->fallback : "empty";
 }
 
@@ -135,7 +135,7 @@ static void print_option(const struct config_option *o, const char *domain, FILE
 	print_heading(o, out);
 	snprintf(text, sizeof(text), "%s (%s%s%s%s)", o->help,
 	    config_type_name(o->type), range[0] ? ", " : "", range,
-	    o->fallback || is_required(o) ? "" : "; not set unless you do");
+	    o->fallback || is_required(o) ? "" : "; unset");
 	fputc('\n', out);
 	print_comment(text, out);
 	print_setting(o, domain, out);

@@ -302,7 +302,7 @@ static unsigned print_units(
 		fputs("  ", out);
 		put_text(name, out);
 		putc(' ', out);
-		put_text(state, out);
+		put_text(state.len ? state : span_of("unknown"), out);
 		putc('\n', out);
 		down += !span_is(state, "active");
 	}
