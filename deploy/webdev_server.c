@@ -16,11 +16,16 @@
 #define BODY_MAX    16384
 #define TIMEOUT_S   20
 
-/* As in templates/nginx. */
-#define POLICY                                                                         \
-	"default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; "    \
-	"connect-src 'self'; base-uri 'none'; form-action 'none'; "                    \
-	"frame-ancestors 'none'"
+/* The policies of templates/nginx: for our pages, without and with scripts, and for pages of
+ * the operator's own. */
+#define POLICY_COMMON "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+#define POLICY_STATIC                                                                  \
+	"default-src 'none'; img-src 'self' data:; style-src 'self'; "                 \
+	"font-src 'self'; manifest-src 'self'; "
+#define POLICY_SELF POLICY_STATIC "script-src 'self'; connect-src 'self'; "
+#define POLICY_FOLDER                                                                  \
+	"default-src 'self'; img-src 'self' data:; "                                   \
+	"style-src 'self' 'unsafe-inline'; object-src 'none'; "
 
 struct webdev_server {
 	struct evhttp *http;
@@ -65,9 +70,17 @@ static void add_header(struct evhttp_request *req, const char *name, const char 
 	evhttp_add_header(evhttp_request_get_output_headers(req), name, value);
 }
 
+static const char *policy(const struct config *c)
+{
+	if (*c->www_folder)
+		return POLICY_FOLDER POLICY_COMMON;
+	return c->tls_mode == TLS_SELF ? POLICY_SELF POLICY_COMMON
+				       : POLICY_STATIC POLICY_COMMON;
+}
+
 /* evhttp leaves the body out for HEAD. */
-static void answer(struct evhttp_request *req, int code, const char *reason,
-    const char *type, struct span body)
+static void answer(const struct webdev_server *s, struct evhttp_request *req, int code,
+    const char *reason, const char *type, struct span body)
 {
 	struct evbuffer *buffer = evbuffer_new();
 
@@ -77,7 +90,7 @@ static void answer(struct evhttp_request *req, int code, const char *reason,
 	add_header(req, "Cache-Control", "no-store");
 	add_header(req, "X-Content-Type-Options", "nosniff");
 	add_header(req, "Referrer-Policy", "no-referrer");
-	add_header(req, "Content-Security-Policy", POLICY);
+	add_header(req, "Content-Security-Policy", policy(s->config));
 	evhttp_send_reply(req, code, reason, buffer);
 	evbuffer_free(buffer);
 }
@@ -92,7 +105,7 @@ static void answer_error(const struct webdev_server *s, struct evhttp_request *r
 			"<title>Mistake in the pages</title>\n</head>\n<body>\n<p>");
 	page_escape(&page, span_of(s->error));
 	text_add(&page, "</p>\n</body>\n</html>\n");
-	answer(req, HTTP_INTERNAL, "Mistake in the pages", content_type(".html"),
+	answer(s, req, HTTP_INTERNAL, "Mistake in the pages", content_type(".html"),
 	    text_span(&page));
 	text_free(&page);
 }
@@ -107,7 +120,7 @@ static void answer_new(const struct webdev_server *s, struct evhttp_request *req
 	if (evhttp_request_get_command(req) != EVHTTP_REQ_POST && !self) {
 		text_printf(&body, "dcaccount:https://%s/new", c->mail_domain_bare);
 		add_header(req, "Location", body.data);
-		answer(req, HTTP_MOVEPERM, "Moved Permanently", content_type(".txt"),
+		answer(s, req, HTTP_MOVEPERM, "Moved Permanently", content_type(".txt"),
 		    span_of(""));
 		text_free(&body);
 		return;
@@ -121,7 +134,7 @@ static void answer_new(const struct webdev_server *s, struct evhttp_request *req
 		    "\"dclogin:webdev123@%s?p=webdev-webdev&v=1&ic=3\"",
 		    c->mail_domain);
 	text_add(&body, "}\n");
-	answer(req, HTTP_OK, "OK", "application/json", text_span(&body));
+	answer(s, req, HTTP_OK, "OK", "application/json", text_span(&body));
 	text_free(&body);
 }
 
@@ -133,12 +146,13 @@ static void answer_page(
 	const struct page_file *f = page_negotiate(s->site, path, languages);
 
 	if (!f) {
-		answer(req, HTTP_NOTFOUND, "Not Found", content_type(".txt"),
+		answer(s, req, HTTP_NOTFOUND, "Not Found", content_type(".txt"),
 		    span_of("There is no such page.\n"));
 		return;
 	}
 	add_header(req, "Vary", "Accept-Language");
-	answer(req, HTTP_OK, "OK", content_type(f->path), span_make(f->data, f->len));
+	answer(
+	    s, req, HTTP_OK, "OK", content_type(f->path), span_make(f->data, f->len));
 }
 
 static void on_request(struct evhttp_request *req, void *arg)

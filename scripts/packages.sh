@@ -18,7 +18,7 @@ PACKAGE_PACKAGES=(debhelper dpkg-dev git)
 # shellcheck disable=SC2034
 RELAY_PACKAGES=(
 	postfix dovecot-core dovecot-imapd dovecot-lmtpd opendkim opendkim-tools unbound
-	ca-certificates openssl procps qrencode util-linux
+	ca-certificates openssl procps qrencode systemd util-linux
 )
 
 # The peers of flow tests that are not of our making.
@@ -28,8 +28,8 @@ PEER_PACKAGES=(nghttp2-server nsd)
 # What the tests need beyond these.
 # shellcheck disable=SC2034
 TEST_PACKAGES=(
-	clang clang-format coturn libclang-rt-dev llvm git gnupg openssh-client openssh-server
-	shellcheck
+	chromium clang clang-format coturn fonts-dejavu-core libclang-rt-dev libnginx-mod-stream
+	llvm git gnupg nginx openssh-client openssh-server shellcheck tidy zbar-tools
 )
 
 POLICY=/usr/sbin/policy-rc.d
