@@ -34,19 +34,25 @@ static const struct wanted_state preseeded = {
 	.stage = STAGE_INSTALL,
 };
 
-/* postconf(1) and postmap(1) only warn of most mistakes: each word they say counts. postmap
- * ends with 1 when it does not find the word it looks for. */
+/*
+ * postconf(1) and postmap(1) only warn of most mistakes: each word they say counts. postmap
+ * ends with 1 when it does not find the word it looks for. postfix(1) goes last, for it
+ * tells the log what is wrong, and nobody else.
+ */
 static const char check[] =
-    "postfix check\n"
     "said=$({\n"
-    "	postconf -n && postconf -M && postconf -P\n"
+    "	postconf -n && postconf -M && postconf -P &&\n"
     "	for map in login_map lmtp_header_cleanup smtp_tls_policy_map \\\n"
     "		submission_header_cleanup; do\n"
     "		postmap -q x \"regexp:/etc/postfix/$map\" || [ $? -eq 1 ]\n"
     "	done\n"
-    "} 2>&1 >/dev/null) || said=\"$said failed\"\n"
+    "} 2>&1 >/dev/null) || said=${said:-failed}\n"
     "[ -z \"$said\" ] || {\n"
     "	echo \"$said\" >&2\n"
+    "	exit 1\n"
+    "}\n"
+    "postfix check || {\n"
+    "	echo \"see journalctl -t postfix/postfix-script\" >&2\n"
     "	exit 1\n"
     "}\n";
 
