@@ -22,6 +22,9 @@
 	"to/NMqJ0fzfVjH4OuKhitdY9tf6mcwGjaNBcWToIMmPSPDdQPNUYckcQ2QIDAQAB"
 #define ACCOUNT "https://acme.example/acct/1"
 
+/* A string that, a few times, is more than an answer by UDP may hold. */
+#define LONG KEY_HEAD KEY_HEAD KEY_HEAD
+
 #define NO_SERVER_TAKEN 77 /* meson: skipped */
 
 /* A line in drop is a part of lines to leave out; @ in add is the domain. */
@@ -57,6 +60,10 @@ static const struct zone_case zone_cases[] = {
 	    "@ TXT \"google-site-verification=1\"\n@ TXT \"MS=ms1\"\n"
 	    "_dmarc.@ TXT \"other\"\n_mta-sts.@ TXT \"unrelated\"\n",
 	    NULL, NULL, "", true, NULL },
+	{ "truncated", NULL,
+	    "@ TXT " LONG "\n@ TXT " LONG " a\n@ TXT " LONG " b\n"
+	    "@ TXT " LONG " c\n@ TXT " LONG " d\n",
+	    NULL, NULL, "", true, NULL },
 	{ "two-spf", NULL, "@ TXT \"v=spf1 -all\"\n", NULL, NULL,
 	    "wrong TXT: several SPF texts, which is an error for receivers\n", true,
 	    NULL },
@@ -86,6 +93,7 @@ static const struct zone_case zone_cases[] = {
 	    "right TXT _mta-sts [disagree]\n", true, NULL },
 	{ "lame", NULL, NULL, NULL, NULL, "ns3 lame\n", true, "ns1 ns3" },
 	{ "dead", NULL, NULL, NULL, NULL, "ns4 dead\n", true, "ns1 ns4" },
+	{ "ipv6", NULL, NULL, NULL, NULL, "", true, "ns1 ns5" },
 	{ "all-lame", NULL, NULL, NULL, NULL, NULL, false, "ns3" },
 	{ "only-recommended-missing", "spf1\n_dmarc\n CAA \n_adsp\n SRV ", NULL, NULL,
 	    NULL,
@@ -98,6 +106,7 @@ static const struct zone_case zone_cases[] = {
 
 /* The name servers, and where they are: set up in main(), before the tests. */
 static char resolver[32];
+static bool has_ipv6;
 
 static struct config *config_of(const char *name)
 {
@@ -156,6 +165,7 @@ static void add_name_servers(struct text *t, const struct zone_case *c)
 			    "ns2.right.test. 1 A 127.0.0.2\n"
 			    "ns3.right.test. 1 A 127.0.0.3\n"
 			    "ns4.right.test. 1 A 127.0.0.4\n"
+			    "ns5.right.test. 1 AAAA ::1\n"
 			    "policy.right.test. 1 TXT "
 			    "\"v=DMARC1;p=reject;adkim=s;aspf=s;rua=mailto:a@b.c\"\n");
 }
@@ -211,6 +221,19 @@ static uint16_t free_port(void)
 	return ntohs(in.sin_port);
 }
 
+/* Not every machine has an address for IPv6 on loopback. */
+static bool can_bind_ipv6(void)
+{
+	struct sockaddr_in6 in = { .sin6_family = AF_INET6,
+		.sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool good = fd >= 0 && bind(fd, (struct sockaddr *)&in, sizeof(in)) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
 /* One nsd for each server; the third serves a zone that nobody asks for. */
 static pid_t start_server(const char *dir, unsigned number, uint16_t port)
 {
@@ -218,8 +241,11 @@ static pid_t start_server(const char *dir, unsigned number, uint16_t port)
 	struct text t = { 0 };
 	pid_t pid;
 
+	text_add(&t, "server:\n");
+	if (number == 1 && has_ipv6)
+		text_printf(&t, " ip-address: ::1@%u\n", port);
 	text_printf(&t,
-	    "server:\n ip-address: 127.0.0.%u@%u\n username: \"\"\n chroot: \"\"\n"
+	    " ip-address: 127.0.0.%u@%u\n username: \"\"\n chroot: \"\"\n"
 	    " zonesdir: \"%s\"\n database: \"\"\n pidfile: \"%s/nsd%u.pid\"\n"
 	    " logfile: \"%s/nsd%u.log\"\n xfrdfile: \"%s/xfrd%u\"\n"
 	    " zonelistfile: \"%s/list%u\"\n server-count: 1\n"
@@ -309,6 +335,10 @@ static void check(void **state)
 	struct dns_zone zone;
 	struct text says;
 
+	if (strcmp(c->name, "ipv6") == 0 && !has_ipv6) {
+		config_free(config);
+		skip();
+	}
 	make_zone(&zone, config);
 	if (!dns_check(&report, &zone, resolver, error))
 		fail_msg("%s", error);
@@ -402,6 +432,7 @@ int main(void)
 		return NO_SERVER_TAKEN;
 	setenv("PATH", "/usr/sbin:/usr/bin:/bin", 1);
 	dir = support_tmpdir();
+	has_ipv6 = can_bind_ipv6();
 	snprintf(resolver, sizeof(resolver), "127.0.0.1@%u", port);
 	for (size_t i = 0; i < ARRAY_LEN(zone_cases); i++) {
 		write_zone(dir, &zone_cases[i], false);
