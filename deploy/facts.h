@@ -13,6 +13,7 @@
 #include "deploy/wanted.h"
 
 #define FACTS_ERROR_MAX 1024
+#define FACTS_PORTS_MAX 4096 /* rows; a server has some ten, further ones are dropped */
 
 enum fact_file_type {
 	FACT_NONE,

@@ -115,8 +115,11 @@ void facts_read_programs(struct facts_reader *r, char *value)
 
 static void add_port(struct facts *f, const struct fact_port *port, const char *process)
 {
-	struct fact_port *p = &f->ports[f->nports++];
+	struct fact_port *p = &f->ports[f->nports];
 
+	if (f->nports == FACTS_PORTS_MAX)
+		return;
+	f->nports++;
 	*p = *port;
 	p->process = process;
 }
@@ -166,11 +169,12 @@ static void read_processes(struct facts *f, const struct fact_port *port, char *
 /* "PROTOCOL STATE RECEIVING SENDING LOCAL PEER [PROCESSES]" parted by blanks. */
 void facts_read_ports(struct facts_reader *r, char *value)
 {
-	size_t max = facts_count(value, '(') + facts_count(value, '\n') + 1;
 	struct facts *f = r->facts;
 	char *line;
 
-	f->ports = facts_pool_take(r->pool, max, sizeof(f->ports[0]));
+	if (!f->ports)
+		f->ports =
+		    facts_pool_take(r->pool, FACTS_PORTS_MAX, sizeof(f->ports[0]));
 	f->nports = 0;
 	f->ports_known = true;
 	while ((line = facts_cut(&value, '\n'))) {

@@ -1,5 +1,5 @@
 /*
- * What stands in a deployment's way: found out from the facts before anything is changed.
+ * What stands in a deployment's way: found out before anything is changed.
  */
 #ifndef DEPLOY_PREFLIGHT_H
 #define DEPLOY_PREFLIGHT_H
@@ -12,10 +12,19 @@
 /*
  * Write a line for each hindrance to out, with its remedy: a release that is not Debian 12,
  * no systemd, ports taken and by whom, a running Python relay, too little disk or memory,
- * an unknown processor, mtail_address that is not the host's. Remarks (systemd-resolved will
- * be replaced, old port keys let any local user inject mail) are written too.
+ * an unknown processor, mtail_address that is not the host's. Remarks, which begin with
+ * "Note: ", are written too: systemd-resolved will be replaced, ports of the ini let any local
+ * user inject mail. stages (enum stage): an image that is only installed into need not run
+ * systemd, nor have free ports.
  * Returns the number of hindrances, without the remarks.
  */
-unsigned preflight(const struct config *config, const struct facts *facts, FILE *out);
+unsigned preflight(
+    const struct config *config, const struct facts *facts, unsigned stages, FILE *out);
+
+/*
+ * The same for the config alone, before there is a connection: contact data of somebody else
+ * in the privacy keys. Returns the number of hindrances.
+ */
+unsigned preflight_config(const struct config *config, FILE *out);
 
 #endif
