@@ -4,6 +4,8 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "test/relay/idle.h"
@@ -67,6 +69,38 @@ static void changes_by_another_client(void **state)
 	assert_true(imap_done(c));
 	client_close(lmtp);
 	client_close(other);
+	client_close(c);
+}
+
+/* As a delivery leaves it that is killed: its process is gone, and it is old. */
+static void leave_lock(const char *address)
+{
+	const struct timespec long_ago[2] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
+	char host[256] = "";
+	pid_t pid = fork();
+	FILE *lock;
+
+	if (pid == 0)
+		_exit(0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(gethostname(host, sizeof(host) - 1), 0);
+	lock = fopen(idle_path(&relay, "mail/%s/dovecot-uidlist.lock", address), "wxe");
+	assert_non_null(lock);
+	assert_true(fprintf(lock, "%d:%s", (int)pid, host) > 0);
+	assert_int_equal(fflush(lock), 0);
+	assert_int_equal(futimens(fileno(lock), long_ago), 0);
+	assert_int_equal(fclose(lock), 0);
+}
+
+/* Nobody is told while a Maildir is locked. */
+static void past_a_lock_left_behind(void **state)
+{
+	const char *address = new_address();
+	struct client *c = idle_open(&relay, address);
+
+	leave_lock(address);
+	idle_assert_at_once(&relay, c, address, 1);
+	assert_true(imap_done(c));
 	client_close(c);
 }
 
@@ -207,6 +241,7 @@ int main(void)
 		{ SUPPORT_TEST(a_delivery) },
 		{ SUPPORT_TEST(a_delivery_to_three_clients) },
 		{ SUPPORT_TEST(changes_by_another_client) },
+		{ SUPPORT_TEST(past_a_lock_left_behind) },
 		{ SUPPORT_TEST(copies_to_a_folder) },
 		{ SUPPORT_TEST(by_notify) },
 		{ SUPPORT_TEST(a_deleted_folder) },
