@@ -251,6 +251,20 @@ void want_thing(struct wanted *w, const struct wanted_thing *thing)
 		t->file.content = copy_bytes(t->file.content, t->file.len);
 }
 
+void wanted_trust(
+    struct wanted *w, const char *path, const char *arch, const char *sha256)
+{
+	for (size_t i = 0; i < w->n; i++) {
+		struct wanted_thing *t = &w->things[i];
+
+		if (t->kind == WANTED_BINARY && strcmp(t->binary.path, path) == 0 &&
+		    strcmp(t->binary.arch, arch) == 0) {
+			free((char *)t->binary.sha256);
+			t->binary.sha256 = copy(sha256);
+		}
+	}
+}
+
 void wanted_sha256(struct span bytes, char hex[WANTED_SHA256_SIZE])
 {
 	static const char digits[] = "0123456789abcdef";

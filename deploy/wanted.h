@@ -230,6 +230,10 @@ void want_unit(struct wanted *w, const char *name, enum unit_state state);
 bool wanted_refuses(const struct wanted *w, const struct wanted_thing *thing);
 void want_thing(struct wanted *w, const struct wanted_thing *thing);
 
+/* Expect another hash of a wanted binary. */
+void wanted_trust(
+    struct wanted *w, const char *path, const char *arch, const char *sha256);
+
 /* The sha256 of bytes, in hex. */
 #define WANTED_SHA256_SIZE 65
 void wanted_sha256(struct span bytes, char hex[WANTED_SHA256_SIZE]);
