@@ -111,6 +111,10 @@ static const struct incoming_case {
 	    NO_SIGNATURE, false },
 	{ "clear text", "a@remote.example", "remote.example", "remote.example", CLEAR,
 	    CLEARTEXT, false },
+	{ "a relay without a name has no key", "a@[192.0.2.7]", NULL, NULL, ENCRYPTED,
+	    "250 ", false },
+	{ "but clear text is clear text", "a@[192.0.2.7]", NULL, NULL, CLEAR, CLEARTEXT,
+	    false },
 };
 
 static void incoming(void **state)
