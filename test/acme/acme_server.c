@@ -12,7 +12,7 @@
  *
  * Writes the root certificate to DIR/ca.crt, then DIR/ready. While DIR/fail exists, its
  * first line is the type of the error that orders or their challenges end with:
- * rateLimited, serverInternal, caa, dns, connection, ...
+ * rateLimited, caa, dns, connection, ... or serverInternal, which removes the file.
  */
 #include "test/acme/acme_server.h"
 
@@ -87,6 +87,7 @@ void reply_json(struct request *r, int status, const char *location, json_t *bod
 		abort();
 	if (location)
 		add_header(r, "Location", location);
+	add_header(r, "Retry-After", "1"); /* whoever waits need not wait long */
 	reply_text(r, status, "application/json", text);
 	free(text);
 	json_decref(body);
@@ -100,10 +101,14 @@ json_t *problem(const char *type, const char *detail)
 
 void reply_problem(struct request *r, int status, const char *type, const char *detail)
 {
-	char *text = json_dumps(problem(type, detail), 0);
+	json_t *body = problem(type, detail);
+	char *text = json_dumps(body, 0);
 
+	if (!text)
+		abort();
 	reply_text(r, status, "application/problem+json", text);
 	free(text);
+	json_decref(body);
 }
 
 bool failing(const struct acme *a, char type[ERROR_SIZE])

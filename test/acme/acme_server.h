@@ -50,7 +50,8 @@ struct authorization {
 	char token[TOKEN_SIZE];
 	enum acme_status status;
 	char error[ERROR_SIZE];          /* type, "" if there is none */
-	struct evhttp_connection *check; /* while it asks */
+	struct evhttp_connection *check; /* owned; NULL until it is asked */
+	bool asking;
 };
 
 struct order {

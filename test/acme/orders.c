@@ -168,6 +168,7 @@ void post_new_order(struct request *r)
 		return;
 	}
 	if (failing(a, error) && strcmp(error, "serverInternal") == 0) {
+		remove(a->fail_path);
 		reply_problem(r, 500, error, "the server is in trouble");
 		return;
 	}
@@ -206,7 +207,7 @@ static json_t *challenge_json(const struct request *r, const struct authorizatio
 
 	snprintf(url, sizeof(url), "%s/challenge/%u", r->acme->base, r->number);
 	c = json_pack("{s:s, s:s, s:s, s:s}", "type", "http-01", "url", url, "token",
-	    z->token, "status", status_names[z->check ? ACME_PROCESSING : z->status]);
+	    z->token, "status", status_names[z->asking ? ACME_PROCESSING : z->status]);
 	if (*z->error)
 		json_object_set_new(c, "error",
 		    problem(z->error, "the host did not show that the name is yours"));
@@ -243,7 +244,7 @@ static void on_answer(struct evhttp_request *http, void *arg)
 	struct authorization *z = arg;
 	int status = http ? evhttp_request_get_response_code(http) : 0;
 
-	z->check = NULL; /* freed on its completion */
+	z->asking = false;
 	if (status == 200 && answers(z, http)) {
 		z->status = ACME_VALID;
 		return;
@@ -263,8 +264,8 @@ static void ask_host(struct authorization *z)
 	    a->check_address ? a->check_address : z->name, a->check_port);
 	if (!http || !z->check)
 		abort();
+	z->asking = true;
 	evhttp_connection_set_timeout(z->check, CHECK_SECONDS);
-	evhttp_connection_free_on_completion(z->check);
 	evhttp_add_header(evhttp_request_get_output_headers(http), "Host", z->name);
 	snprintf(path, sizeof(path), CHALLENGE "%s", z->token);
 	if (evhttp_make_request(z->check, http, EVHTTP_REQ_GET, path) < 0)
@@ -277,7 +278,7 @@ void post_challenge(struct request *r)
 
 	if (!z)
 		return;
-	if (z->status == ACME_PENDING && !z->check) {
+	if (z->status == ACME_PENDING && !z->asking) {
 		if (failing(r->acme, z->error))
 			z->status = ACME_INVALID;
 		else
@@ -337,6 +338,11 @@ void orders_clear(struct acme *a)
 		EVP_PKEY_free(a->accounts[i].key);
 		free(a->accounts[i].thumbprint);
 	}
-	for (unsigned i = 0; i < a->norders; i++)
+	for (unsigned i = 0; i < a->norders; i++) {
+		for (size_t n = 0; n < a->orders[i].nnames; n++) {
+			if (a->orders[i].names[n].check)
+				evhttp_connection_free(a->orders[i].names[n].check);
+		}
 		free(a->orders[i].chain);
+	}
 }
