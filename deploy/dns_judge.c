@@ -4,16 +4,9 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-struct judging {
-	const struct dns_record *want;
-	const struct dns_zone *zone;
-	const ldns_rr_list *found, *own;
-	ldns_rdf *name, *domain;
-	struct dns_judgement is;
-};
+#include "deploy/dns_judging.h"
 
-__attribute__((format(printf, 3, 4))) static void rule(
-    struct judging *j, enum dns_verdict verdict, const char *fmt, ...)
+void judging_rule(struct judging *j, enum dns_verdict verdict, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -23,18 +16,17 @@ __attribute__((format(printf, 3, 4))) static void rule(
 	va_end(ap);
 }
 
-static void right(struct judging *j)
+void judging_right(struct judging *j)
 {
-	rule(j, DNS_RIGHT, "%s", "");
+	judging_rule(j, DNS_RIGHT, "%s", "");
 }
 
-static void missing(struct judging *j)
+void judging_missing(struct judging *j)
 {
-	rule(j, DNS_MISSING, "%s", "");
+	judging_rule(j, DNS_MISSING, "%s", "");
 }
 
-/* Walk over the records of a type: *i is 0 at first. NULL at the end. */
-static const ldns_rr *next_in(const ldns_rr_list *list, ldns_rr_type type, size_t *i)
+const ldns_rr *judging_next(const ldns_rr_list *list, ldns_rr_type type, size_t *i)
 {
 	while (*i < ldns_rr_list_rr_count(list)) {
 		const ldns_rr *rr = ldns_rr_list_rr(list, (*i)++);
@@ -47,7 +39,7 @@ static const ldns_rr *next_in(const ldns_rr_list *list, ldns_rr_type type, size_
 
 static const ldns_rr *next_of(const struct judging *j, ldns_rr_type type, size_t *i)
 {
-	return next_in(j->found, type, i);
+	return judging_next(j->found, type, i);
 }
 
 static size_t count_of(const struct judging *j, ldns_rr_type type)
@@ -105,22 +97,23 @@ static void judge_address(struct judging *j)
 	size_t i = 0;
 
 	if (count_of(j, LDNS_RR_TYPE_CNAME) > 0) {
-		rule(j, DNS_WRONG, "a CNAME; beside the MX record there may be none");
+		judging_rule(
+		    j, DNS_WRONG, "a CNAME; beside the MX record there may be none");
 		return;
 	}
 	if (count_of(j, type) == 0) {
-		missing(j);
+		judging_missing(j);
 		return;
 	}
-	right(j);
+	judging_right(j);
 	while ((rr = next_of(j, type, &i))) {
 		if (!field(rr, 0) || is_wanted_address(j->want, rr))
 			continue;
 		if (private)
-			rule(j, DNS_RIGHT,
+			judging_rule(j, DNS_RIGHT,
 			    "cannot be checked, the server has a private address");
 		else
-			rule(j, DNS_DOUBTFUL,
+			judging_rule(j, DNS_DOUBTFUL,
 			    "not an address of the server; right only if it leads "
 			    "there");
 	}
@@ -130,9 +123,9 @@ static void judge_no_address(struct judging *j)
 {
 	bool v4 = strcmp(j->want->type, "A") == 0;
 
-	right(j);
+	judging_right(j);
 	if (count_of(j, v4 ? LDNS_RR_TYPE_A : LDNS_RR_TYPE_AAAA) > 0)
-		rule(j, DNS_DOUBTFUL,
+		judging_rule(j, DNS_DOUBTFUL,
 		    "published, but the server has no IPv%c address in use",
 		    v4 ? '4' : '6');
 }
@@ -140,9 +133,9 @@ static void judge_no_address(struct judging *j)
 static void judge_any_address(struct judging *j)
 {
 	if (count_of(j, LDNS_RR_TYPE_A) + count_of(j, LDNS_RR_TYPE_AAAA) > 0)
-		right(j);
+		judging_right(j);
 	else
-		missing(j);
+		judging_missing(j);
 }
 
 /* Names. */
@@ -155,13 +148,13 @@ static void judge_mx(struct judging *j)
 	while ((rr = next_of(j, LDNS_RR_TYPE_MX, &i)))
 		is_name(rr, 1, j->domain) ? ours++ : others++;
 	if (ours + others == 0)
-		missing(j);
+		judging_missing(j);
 	else if (ours == 0)
-		rule(j, DNS_WRONG, "mail goes to another server");
+		judging_rule(j, DNS_WRONG, "mail goes to another server");
 	else if (others > 0)
-		rule(j, DNS_WRONG, "mail may go to another server too");
+		judging_rule(j, DNS_WRONG, "mail may go to another server too");
 	else
-		right(j);
+		judging_right(j);
 }
 
 /* Is the address in rr one of the domain's own? */
@@ -205,16 +198,16 @@ static void judge_alias(struct judging *j)
 			is_own(j, address) ? ours++ : others++;
 	}
 	if (rr && is_name(rr, 0, j->domain))
-		right(j);
+		judging_right(j);
 	else if (rr)
-		rule(j, DNS_WRONG, "an alias of another name");
+		judging_rule(j, DNS_WRONG, "an alias of another name");
 	else if (others > 0)
-		rule(j, DNS_WRONG, "addresses other than those of the domain");
+		judging_rule(j, DNS_WRONG, "addresses other than those of the domain");
 	else if (ours > 0)
-		rule(j, DNS_RIGHT,
+		judging_rule(j, DNS_RIGHT,
 		    "by address: to be changed whenever the server's does");
 	else
-		missing(j);
+		judging_missing(j);
 }
 
 static void judge_srv(struct judging *j)
@@ -227,283 +220,17 @@ static void judge_srv(struct judging *j)
 		abort();
 	rr = next_of(j, LDNS_RR_TYPE_SRV, &i);
 	if (!rr)
-		missing(j);
+		judging_missing(j);
 	else if (next_of(j, LDNS_RR_TYPE_SRV, &i))
-		rule(j, DNS_WRONG,
+		judging_rule(j, DNS_WRONG,
 		    "several records, clients may take another than ours");
 	else if (!is_name(rr, 3, j->domain))
-		rule(j, DNS_WRONG, "another server");
+		judging_rule(j, DNS_WRONG, "another server");
 	else if (number(rr, 2) != port)
-		rule(j, DNS_WRONG, "port %u instead of %u", number(rr, 2), port);
+		judging_rule(
+		    j, DNS_WRONG, "port %u instead of %u", number(rr, 2), port);
 	else
-		right(j);
-}
-
-/* Texts. */
-
-/* The strings of a TXT record joined: RFC 7208 section 3.3, RFC 6376 section 3.6.2.2. */
-static struct text joined(const ldns_rr *rr)
-{
-	struct text t = { 0 };
-
-	text_add(&t, "");
-	for (size_t i = 0; i < ldns_rr_rd_count(rr); i++) {
-		const ldns_rdf *rdf = ldns_rr_rdf(rr, i);
-		const char *data = (const char *)ldns_rdf_data(rdf);
-
-		if (ldns_rdf_size(rdf) > 0) /* a byte of length, then the string */
-			text_add_span(&t, span_make(data + 1, ldns_rdf_size(rdf) - 1));
-	}
-	return t;
-}
-
-/*
- * Find the one text that begins with prefix ("" takes any), whatever its case, and is not
- * merely the beginning of a longer word. Returns how many there are; *text, to be freed, is
- * the first.
- */
-static size_t find_text(const ldns_rr_list *list, const char *prefix, struct text *text)
-{
-	const ldns_rr *rr;
-	size_t i = 0, n = 0;
-
-	*text = (struct text){ 0 };
-	while ((rr = next_in(list, LDNS_RR_TYPE_TXT, &i))) {
-		struct text t = joined(rr);
-		struct span rest = span_skip(text_span(&t), strlen(prefix));
-
-		if (!span_starts_nocase(text_span(&t), prefix) ||
-		    (prefix[0] && rest.len > 0 && !span_blank(rest.data[0]) &&
-			rest.data[0] != ';')) {
-			text_free(&t);
-		} else if (n++ == 0) {
-			*text = t;
-		} else {
-			text_free(&t);
-		}
-	}
-	return n;
-}
-
-/* The value of a tag in "a=1; b=2"; data is NULL if it is not there. */
-static struct span tag(const struct text *list, const char *name)
-{
-	struct span rest = text_span(list), item, key;
-
-	while (span_cut(&rest, ';', &item)) {
-		if (span_cut(&item, '=', &key) && item.data &&
-		    span_is_nocase(span_trim(key), name))
-			return span_trim(item);
-	}
-	return span_make(NULL, 0);
-}
-
-static bool tag_is(const struct text *list, const char *name, const char *value)
-{
-	struct span found = tag(list, name);
-
-	return found.data && span_is_nocase(found, value);
-}
-
-static bool is_sts_id(struct span id)
-{
-	for (size_t i = 0; i < id.len; i++) {
-		char c = id.data[i];
-
-		if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'z') &&
-		    !(c >= 'A' && c <= 'Z'))
-			return false;
-	}
-	return id.len > 0 && id.len < DNS_STS_ID_SIZE;
-}
-
-bool dns_judge_sts_id(const ldns_rr_list *found, char id[DNS_STS_ID_SIZE])
-{
-	struct text t;
-	size_t n = find_text(found, "v=STSv1", &t);
-	struct span value = tag(&t, "id");
-	bool good = n == 1 && is_sts_id(value);
-
-	if (good) {
-		memcpy(id, value.data, value.len);
-		id[value.len] = '\0';
-	}
-	text_free(&t);
-	return good;
-}
-
-static void judge_sts(struct judging *j)
-{
-	char id[DNS_STS_ID_SIZE];
-	struct text t;
-	size_t n = find_text(j->found, "v=STSv1", &t);
-
-	if (n == 0)
-		missing(j);
-	else if (n > 1)
-		rule(j, DNS_WRONG, "several of them, which counts as none");
-	else if (!dns_judge_sts_id(j->found, id))
-		rule(j, DNS_WRONG, "its id is not 1 to 32 letters and digits");
-	else
-		right(j);
-	text_free(&t);
-}
-
-/* Equal but for blanks, which base64 in a record may hold. */
-static bool equal_key(struct span found, struct span key)
-{
-	size_t k = 0;
-
-	for (size_t i = 0; i < found.len; i++) {
-		if (span_blank(found.data[i]))
-			continue;
-		if (k == key.len || found.data[i] != key.data[k++])
-			return false;
-	}
-	return k == key.len;
-}
-
-/* Is word one of a list parted by colons? */
-static bool lists(struct span list, const char *word)
-{
-	struct span item;
-
-	while (span_cut(&list, ':', &item)) {
-		if (span_is_nocase(span_trim(item), word))
-			return true;
-	}
-	return false;
-}
-
-static void judge_key(struct judging *j, const struct text *t, const struct text *want)
-{
-	struct span key = tag(t, "p"), version = tag(t, "v"), type = tag(t, "k");
-	struct span services = tag(t, "s"), hashes = tag(t, "h"), flags = tag(t, "t");
-
-	if (!key.data)
-		rule(j, DNS_WRONG, "not a DKIM key");
-	else if (key.len == 0)
-		rule(j, DNS_WRONG, "revoked: its p= is empty");
-	else if (!equal_key(key, tag(want, "p")))
-		rule(j, DNS_WRONG, "another key than the server signs with");
-	else if (version.data && !span_is(version, "DKIM1"))
-		rule(j, DNS_WRONG, "its v= is not DKIM1");
-	else if (type.data && !span_is_nocase(type, "rsa"))
-		rule(j, DNS_WRONG, "its k= is not rsa");
-	else if (services.data && !lists(services, "*") && !lists(services, "email"))
-		rule(j, DNS_WRONG, "its s= leaves e-mail out");
-	else if (hashes.data && !lists(hashes, "sha256"))
-		rule(j, DNS_WRONG, "its h= leaves sha256 out");
-	else if (flags.data && lists(flags, "y"))
-		rule(j, DNS_DOUBTFUL, "its t=y says that it is only a test");
-	else
-		right(j);
-}
-
-/* A joined copy of the wanted text. */
-static struct text wanted_text(const struct dns_record *want)
-{
-	char *quoted = dns_record_unsplit(want);
-	struct text t = { 0 };
-
-	text_add_span(&t, span_make(quoted + 1, strlen(quoted) - 2));
-	free(quoted);
-	return t;
-}
-
-static void judge_dkim(struct judging *j)
-{
-	struct text want = wanted_text(j->want), t;
-	size_t n = find_text(j->found, "", &t);
-
-	if (n == 0)
-		missing(j);
-	else if (n > 1)
-		rule(j, DNS_WRONG, "several texts; verifiers take any of them");
-	else
-		judge_key(j, &t, &want);
-	text_free(&t);
-	text_free(&want);
-}
-
-/* Does the term let the addresses of the domain pass? "a", "+mx:chat.example.", ... */
-static bool passes(const struct judging *j, struct span term)
-{
-	struct span mechanism, name = span_of(j->zone->domain);
-
-	if (term.len > 0 && term.data[0] == '+')
-		term = span_skip(term, 1);
-	if (!span_cut(&term, ':', &mechanism) ||
-	    (!span_is_nocase(mechanism, "a") && !span_is_nocase(mechanism, "mx")))
-		return false;
-	if (!term.data)
-		return true;
-	if (term.len > 0 && term.data[term.len - 1] == '.')
-		term.len--;
-	return span_equal_nocase(term, span_make(name.data, name.len - 1));
-}
-
-static void judge_spf(struct judging *j)
-{
-	struct text t;
-	size_t n = find_text(j->found, "v=spf1", &t);
-	struct span rest = text_span(&t), term, last = span_of("");
-	bool pass = false;
-
-	while (span_cut(&rest, ' ', &term)) {
-		pass = pass || passes(j, term);
-		if (term.len > 0)
-			last = term;
-	}
-	if (n == 0)
-		missing(j);
-	else if (n > 1)
-		rule(
-		    j, DNS_WRONG, "several SPF texts, which is an error for receivers");
-	else if (!pass)
-		rule(j, DNS_WRONG, "does not name the server by a or mx");
-	else if (!span_is_nocase(last, "~all") && !span_is_nocase(last, "-all"))
-		rule(j, DNS_WRONG, "does not end in ~all: anybody may send");
-	else
-		right(j);
-	text_free(&t);
-}
-
-static void judge_dmarc(struct judging *j)
-{
-	struct text t;
-	size_t n = find_text(j->found, "v=DMARC1", &t);
-	struct span policy = tag(&t, "p"), below = tag(&t, "sp"), part = tag(&t, "pct");
-
-	if (n == 0)
-		missing(j);
-	else if (n > 1)
-		rule(j, DNS_WRONG, "several of them, which counts as none");
-	else if (!policy.data || !span_is_nocase(policy, "reject"))
-		rule(j, DNS_WRONG, "weak: its p= is not reject");
-	else if (below.data && !span_is_nocase(below, "reject"))
-		rule(j, DNS_WRONG, "weak: its sp= is not reject");
-	else if (part.data && !span_is(part, "100"))
-		rule(j, DNS_WRONG, "weak: its pct= is not 100");
-	else if (!tag_is(&t, "adkim", "s") || !tag_is(&t, "aspf", "s"))
-		rule(j, DNS_WRONG, "weak: without adkim=s and aspf=s");
-	else
-		right(j);
-	text_free(&t);
-}
-
-static void judge_adsp(struct judging *j)
-{
-	struct text t;
-	size_t n = find_text(j->found, "", &t);
-
-	if (n == 0)
-		missing(j);
-	else if (n > 1 || !tag_is(&t, "dkim", "discardable"))
-		rule(j, DNS_WRONG, "does not say discardable");
-	else
-		right(j);
-	text_free(&t);
+		judging_right(j);
 }
 
 /* CAA. */
@@ -558,26 +285,26 @@ static void judge_caa(struct judging *j)
 		value = caa_value(rr);
 		if (!span_equal_nocase(caa_authority(&value), caa_authority(&want)))
 			others++;
-		else if (!tag(&value, "accounturi").data)
+		else if (!judging_tag(&value, "accounturi").data)
 			bare++;
-		else if (!span_equal(
-			     tag(&value, "accounturi"), tag(&want, "accounturi")))
+		else if (!span_equal(judging_tag(&value, "accounturi"),
+			     judging_tag(&want, "accounturi")))
 			accounts++;
 		else
 			ours++;
 		text_free(&value);
 	}
 	if (ours + bare + others + accounts == 0)
-		missing(j);
+		judging_missing(j);
 	else if (ours + bare == 0)
-		rule(j, DNS_WRONG, "%s; no certificate can be had",
+		judging_rule(j, DNS_WRONG, "%s; no certificate can be had",
 		    others ? "another authority" : "another account");
 	else if (ours == 0)
-		rule(j, DNS_WRONG, "does not name the account");
+		judging_rule(j, DNS_WRONG, "does not name the account");
 	else if (bare + others + accounts > 0)
-		rule(j, DNS_WRONG, "others may have certificates issued too");
+		judging_rule(j, DNS_WRONG, "others may have certificates issued too");
 	else
-		right(j);
+		judging_right(j);
 	text_free(&line);
 	text_free(&want);
 	ldns_rr_free(wanted);
@@ -591,13 +318,13 @@ struct dns_judgement dns_judge(const struct dns_record *want,
 		[DNS_ADDRESS] = judge_address,
 		[DNS_NO_ADDRESS] = judge_no_address,
 		[DNS_MX] = judge_mx,
-		[DNS_STS] = judge_sts,
+		[DNS_STS] = judging_sts,
 		[DNS_ALIAS] = judge_alias,
-		[DNS_DKIM] = judge_dkim,
-		[DNS_SPF] = judge_spf,
-		[DNS_DMARC] = judge_dmarc,
+		[DNS_DKIM] = judging_dkim,
+		[DNS_SPF] = judging_spf,
+		[DNS_DMARC] = judging_dmarc,
 		[DNS_CAA] = judge_caa,
-		[DNS_ADSP] = judge_adsp,
+		[DNS_ADSP] = judging_adsp,
 		[DNS_SRV] = judge_srv,
 	};
 	struct judging j = { want, zone, found, own, NULL, NULL, { 0 } };

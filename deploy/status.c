@@ -269,6 +269,7 @@ static unsigned print_packages(
 {
 	struct reader r = { output, "package" };
 	struct span value;
+	size_t n = 0;
 
 	fputs("\nPackages\n", out);
 	while (next_line(&r, &value)) {
@@ -282,7 +283,10 @@ static unsigned print_packages(
 		putc(' ', out);
 		put_text(word(&value), out);
 		putc('\n', out);
+		n++;
 	}
+	if (n == 0)
+		fputs("  none\n", out);
 	return 0;
 }
 
