@@ -9,6 +9,7 @@
 static const struct command *const commands[] = {
 	&init_command,
 	&config_command,
+	&run_command,
 	&dns_command,
 	&status_command,
 	&webdev_command,
