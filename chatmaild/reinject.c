@@ -175,9 +175,8 @@ static void reinject_send_envelope(struct reinject *r)
 	    offers & OFFERS_8BITMIME ? " BODY=8BITMIME" : "",
 	    r->utf8 && (offers & OFFERS_SMTPUTF8) ? " SMTPUTF8" : "");
 
-	if (len < 0)
+	if (len < 0 || evbuffer_prepend(r->commands, line, (size_t)len) < 0)
 		abort();
-	evbuffer_prepend(r->commands, line, (size_t)len);
 	free(line);
 	if (offers & OFFERS_PIPELINING)
 		stream_write(&r->stream, r->commands);

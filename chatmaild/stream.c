@@ -55,7 +55,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	bool gone = false;
 	ssize_t n;
 
-	if (what & EV_TIMEOUT) {
+	if (what == EV_TIMEOUT) { /* alone: what comes late comes */
 		s->events->on_break(s->arg, STREAM_LATE);
 		return;
 	}
@@ -100,7 +100,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 		s->events->on_break(s->arg, STREAM_UNWRITTEN);
 		return;
 	}
-	if (what & EV_TIMEOUT) {
+	if (what == EV_TIMEOUT) {
 		s->events->on_break(s->arg, STREAM_LATE);
 		return;
 	}

@@ -1,6 +1,7 @@
 /*
  * Our own reading of the two header values that decide over a mail, kept so strict that
- * no other parser can read them differently. header.c compares it with GMime's.
+ * no other parser can read them differently. header.c compares it with GMime's where the
+ * structure of a mail or its sender hangs on it.
  */
 #ifndef MILTER_STRICT_H
 #define MILTER_STRICT_H
