@@ -172,10 +172,12 @@ static void on_interrupt_red(int signal)
 void command_catch_interrupt(void)
 {
 	bool red = isatty(STDERR_FILENO) && !getenv("NO_COLOR");
-	struct sigaction action = {
+	struct sigaction former, action = {
 		.sa_handler = red ? on_interrupt_red : on_interrupt_plain,
 	};
 
 	sigemptyset(&action.sa_mask);
-	sigaction(SIGINT, &action, NULL);
+	/* A shell wants it ignored by what runs in the background. */
+	if (sigaction(SIGINT, NULL, &former) == 0 && former.sa_handler != SIG_IGN)
+		sigaction(SIGINT, &action, NULL);
 }

@@ -63,7 +63,8 @@ static bool is_due(const struct dns_result *r, bool required)
 	/* What may be meant so is no more than recommended. */
 	bool must = r->want->required && r->is.verdict != DNS_DOUBTFUL;
 
-	return r->is.verdict != DNS_RIGHT && must == required;
+	return r->is.verdict != DNS_RIGHT && r->is.verdict != DNS_UNANSWERED &&
+	       must == required;
 }
 
 /* Indented comments, a line each. */
@@ -112,6 +113,15 @@ static size_t count_due(const struct dns_report *report, bool required)
 	return n;
 }
 
+static size_t count_unanswered(const struct dns_report *report)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < report->nresults; i++)
+		n += report->result[i].is.verdict == DNS_UNANSWERED;
+	return n;
+}
+
 static size_t count_disagreements(const struct dns_report *report)
 {
 	size_t n = 0;
@@ -139,12 +149,16 @@ void dns_report_print(
 	size_t required = count_due(report, true),
 	       recommended = count_due(report, false);
 	size_t disagreements = count_disagreements(report);
+	size_t unanswered = count_unanswered(report);
 
 	print_servers(report, out);
 	for (size_t i = 0; i < report->nresults; i++)
 		print_result(&report->result[i], out);
 	fputc('\n', out);
 	fflush(out);
+	if (unanswered > 0)
+		say_bad("No name server gave an answer about %zu record%s.", unanswered,
+		    unanswered == 1 ? "" : "s");
 	if (disagreements > 0) {
 		say_bad(
 		    "The name servers disagree; if the zone was changed just now, ask "
@@ -164,6 +178,6 @@ void dns_report_print(
 		print_section(report, false, out);
 		fflush(out);
 	}
-	if (required + recommended + disagreements == 0)
+	if (required + recommended + disagreements + unanswered == 0)
 		say_good("The DNS of %s is right.", zone->domain);
 }

@@ -1,8 +1,10 @@
 /* cmdeploy init and config, and the options that all commands share. */
 #include <fcntl.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "deploy/command.h"
@@ -355,6 +357,48 @@ static void dns_of_an_address(void **state)
 	end(&s);
 }
 
+static void interrupted(void **state)
+{
+	int status = 0, pipes[2];
+	char said[64] = "";
+	pid_t pid;
+
+	assert_int_equal(pipe(pipes), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		dup2(pipes[1], STDERR_FILENO);
+		command_catch_interrupt();
+		raise(SIGINT);
+		_exit(0);
+	}
+	close(pipes[1]);
+	assert_true(read(pipes[0], said, sizeof(said) - 1) > 0);
+	assert_string_equal(said, "\nInterrupted.\n");
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), COMMAND_INTERRUPTED);
+	close(pipes[0]);
+}
+
+/* As a shell starts what runs in the background. */
+static void not_interrupted(void **state)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		signal(SIGINT, SIG_IGN);
+		command_catch_interrupt();
+		raise(SIGINT);
+		_exit(7);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 7);
+}
+
 int main(void)
 {
 	static const struct support_test tests[] = {
@@ -371,6 +415,8 @@ int main(void)
 		{ SUPPORT_TEST(checks) },
 		{ SUPPORT_TEST(explains) },
 		{ SUPPORT_TEST(dns_of_an_address) },
+		{ SUPPORT_TEST(interrupted) },
+		{ SUPPORT_TEST(not_interrupted) },
 	};
 
 	unsetenv("CHATMAIL_INI");
