@@ -14,12 +14,29 @@
 
 #define OPTIONS_MAX 32 /* of one command, those of every command included */
 
+#define HELP_COLUMN 25 /* where the explanations of options begin */
+#define HELP_WIDTH  80
+
+/* The options in one column, what they do in another, broken at blanks. */
 static void print_option(const struct command_option *o)
 {
+	const char *text = o->help;
 	char left[48];
 
-	snprintf(left, sizeof(left), "%s %s", o->name, o->argument ? o->argument : "");
-	printf("  --%-20s %s\n", left, o->help);
+	snprintf(
+	    left, sizeof(left), "--%s %s", o->name, o->argument ? o->argument : "");
+	printf("  %-*s", HELP_COLUMN - 2, left);
+	while (strlen(text) > HELP_WIDTH - HELP_COLUMN) {
+		int cut = HELP_WIDTH - HELP_COLUMN;
+
+		while (cut > 0 && text[cut] != ' ')
+			cut--;
+		if (cut == 0)
+			break; /* one long word */
+		printf("%.*s\n%*s", cut, text, HELP_COLUMN, "");
+		text += cut + 1;
+	}
+	puts(text);
 }
 
 static void print_help(
