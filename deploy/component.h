@@ -18,7 +18,6 @@ struct relay {
 	json_t *context;       /* for templates, see context.h */
 	const char *templates; /* directory */
 	const char *packages;  /* directory of our .deb files; NULL: none at hand */
-	const char *www;       /* directory of the built web pages; NULL: none */
 	bool disable_mail;     /* Postfix and Dovecot stay stopped */
 	char error[COMPONENT_ERROR_MAX];
 };

@@ -121,6 +121,17 @@ static void home_of_a_self_signed_relay(void **state)
 	page_files_deinit(&site);
 }
 
+/* A relay without a name: brackets in addresses, none in names of files and hosts. */
+static void home_of_an_address(void **state)
+{
+	struct page_files site = make_shipped("192.0.2.1", "");
+
+	assert_non_null(strstr(text_of(&site, "index.html"), "id=\"dclogin-link\""));
+	assert_non_null(strstr(text_of(&site, "info.html"), "About [192.0.2.1]"));
+	text_of(&site, "qr-chatmail-invite-192.0.2.1.svg");
+	page_files_deinit(&site);
+}
+
 static void limits_are_those_of_the_config(void **state)
 {
 	static const char *const pages[] = { "info.html", "info.de.html" };
@@ -428,6 +439,7 @@ int main(void)
 		{ SUPPORT_TEST(shipped) },
 		{ SUPPORT_TEST(home) },
 		{ SUPPORT_TEST(home_of_a_self_signed_relay) },
+		{ SUPPORT_TEST(home_of_an_address) },
 		{ SUPPORT_TEST(limits_are_those_of_the_config) },
 		{ SUPPORT_TEST(operator_is_shown) },
 		{ SUPPORT_TEST(same_twice) },

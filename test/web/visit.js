@@ -151,6 +151,25 @@ async function visitAll(browser, site, pages) {
 	}
 }
 
+// Which page a browser gets, by what it asks for.
+async function checkLanguages(browser, site) {
+	const cases = [
+		["fr-FR,fr;q=0.9,de;q=0.5", "/", "de"],
+		["fr,it;q=0.5", "/", "en"],
+		["en-GB,de;q=0.5", "/info.html", "en"],
+		["de", "/info.en.html", "en"],
+		["en", "/index.de.html", "de"],
+	];
+	for (const [header, name, wanted] of cases) {
+		const page = await openPage(browser, site, { size: "phone", scheme: "light", language: "en" });
+		await page.setExtraHTTPHeaders({ "Accept-Language": header });
+		await page.goto(site.url + name);
+		const lang = await page.evaluate(() => document.documentElement.lang);
+		check(lang === wanted, `${name} for ${header}: came in ${lang}`);
+		await page.close();
+	}
+}
+
 // Every link of ours leads somewhere, and the other language stays chosen.
 async function checkLinks(browser, site) {
 	const view = { size: "desktop", scheme: "light", language: "de" };
@@ -273,6 +292,7 @@ async function main() {
 	});
 	try {
 		await visitAll(browser, plain, PAGES);
+		await checkLanguages(browser, plain);
 		await checkLinks(browser, plain);
 		await visitSelfSigned(browser, self);
 	} finally {
