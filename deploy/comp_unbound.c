@@ -25,6 +25,15 @@ static const struct component_file files[] = {
 	    .effects = { .restart = UNIT } },
 };
 
+/* The unit's own helper, which copies it from dns-root-data when unbound starts; the checker
+ * wants it before. */
+static const struct wanted_state root_key = {
+	.what = "DNSSEC root key /var/lib/unbound/root.key",
+	.check = "[ -s /var/lib/unbound/root.key ]",
+	.mend = "/usr/libexec/unbound-helper root_trust_anchor_update",
+	.stage = STAGE_CONFIGURE,
+};
+
 static const char resolv_text[] = "resolv='nameserver 127.0.0.1\n"
 				  "nameserver 9.9.9.9'\n";
 
@@ -85,6 +94,7 @@ static bool want(struct relay *r, struct wanted *w)
 		want_package(w, packages[i]);
 	for (size_t i = 0; i < sizeof(no_packages) / sizeof(no_packages[0]); i++)
 		want_no_package(w, no_packages[i]);
+	want_state(w, &root_key);
 	want_check(w, "unbound-checkconf", "unbound-checkconf >/dev/null");
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
 		if (!component_file(r, w, "unbound", &files[i]))
