@@ -48,7 +48,7 @@ static const char inotify_mend[] =
     "	echo \"fs.inotify.$1 = $2\" >>\"$persistent.new\"\n"
     "	[ \"$now\" -lt \"$2\" ] || return 0\n"
     "	(echo \"$2\" >\"$file\") 2>/dev/null ||\n"
-    "		echo \"fs.inotify.$1 is $now and cannot be changed from here:\" \\\n"
+    "		echo \"@note fs.inotify.$1 is $now and cannot be changed from here:\" \\\n"
     "			\"set it to $2 on the host of this container\" >&2\n"
     "}\n"
     "echo '# One inotify instance for each IMAP session.' >\"$persistent.new\"\n"
