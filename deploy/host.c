@@ -170,6 +170,7 @@ static bool take_begin(struct text *out)
 static bool judge(struct host *h, enum talk_end end, struct host_reply *reply,
     char error[HOST_ERROR_MAX])
 {
+	bool begun = take_begin(&reply->out);
 	char last[300];
 
 	if (end == TALK_INTERRUPTED) {
@@ -180,7 +181,7 @@ static bool judge(struct host *h, enum talk_end end, struct host_reply *reply,
 		    HOST_OUTPUT_MAX >> 20);
 	} else if (!h->local && reply->status == 255) {
 		host_ssh_explain_break(h, &reply->err, error);
-	} else if (!take_begin(&reply->out)) {
+	} else if (!begun) {
 		host_last_line(text_span(&reply->err), last, sizeof(last));
 		snprintf(error, HOST_ERROR_MAX,
 		    "%.250s: no shell could be started there: %s", h->name,

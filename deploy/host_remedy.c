@@ -29,7 +29,7 @@ static const struct remedy {
 	{ "Permission denied", "it accepts none of your keys",
 	    "load the key into your agent (ssh-add), or copy it there "
 	    "(ssh-copy-id %l)" },
-	{ "sudo", "the login may not become root without a password",
+	{ "sudo:", "the login may not become root without a password",
 	    "log in as root, or allow it by a line \"USER ALL=(ALL) NOPASSWD: ALL\" "
 	    "in a file in /etc/sudoers.d" },
 	{ "Connection closed by", "its SSH server hung up",

@@ -16,7 +16,7 @@
 #define MEMORY_MIN    (400 * MIB)
 #define MEMORY_ENOUGH (900 * MIB) /* a server of "1 GB" has a little less */
 
-static void write_line(
+__attribute__((format(printf, 3, 0))) static void write_line(
     struct preflight *p, const char *prefix, const char *fmt, va_list ap)
 {
 	char *line;

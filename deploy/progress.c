@@ -213,7 +213,8 @@ void progress_free(struct progress *p)
 	free(p);
 }
 
-static void say_in(const char *colour, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void say_in(
+    const char *colour, const char *fmt, va_list ap)
 {
 	bool on = colour && has_colour();
 

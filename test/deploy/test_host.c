@@ -17,6 +17,8 @@
 #include "deploy/host_impl.h"
 #include "test/support.h"
 
+#define SSHD_DIRECTORY "/run/sshd" /* root's sshd wants it; else its service makes it */
+
 static char *dir; /* of all tests; made and removed by main() */
 
 static const char ssh_config[] =
@@ -119,15 +121,14 @@ static void shell(const char *command)
 	}
 }
 
-static void prepare(void)
+/* Returns whether root's sshd had no directory, and now has. */
+static bool prepare(void)
 {
+	bool made = getuid() == 0 && mkdir(SSHD_DIRECTORY, 0755) == 0;
 	struct text path = { 0 };
 
 	dir = support_tmpdir();
 	chmod(dir, 0755);
-	/* sshd of root wants its directory, else made when the service starts. */
-	if (getuid() == 0)
-		mkdir("/run/sshd", 0755);
 	shell("mkdir bin fake fake_password\n"
 	      "for f in key key_wrong hostkey hostkey_wrong; do\n"
 	      "  ssh-keygen -q -t ed25519 -N '' -C test -f $f; done\n"
@@ -147,6 +148,7 @@ static void prepare(void)
 	setenv("PATH", path.data, 1);
 	unsetenv("SSH_AUTH_SOCK");
 	text_free(&path);
+	return made;
 }
 
 static struct host *open_good(const char *name)
@@ -361,6 +363,7 @@ static void broken_connection(void **state)
 	    on_go_kill_sshd, NULL, &reply, error));
 	assert_non_null(strstr(error, "the connection to good broke"));
 	assert_non_null(strstr(error, "run the command again"));
+	support_assert_span(text_span(&reply.out), span_of("out\n"));
 	host_reply_free(&reply);
 	/* And no new connection is made behind our back. */
 	assert_false(host_run(h, "echo x", span_of(""), NULL, NULL, &reply, error));
@@ -567,10 +570,12 @@ int main(void)
 		{ SUPPORT_TEST(long_remedy) },
 		{ SUPPORT_TEST(tidy) },
 	};
+	bool made = prepare();
 	int failed;
 
-	prepare();
 	failed = support_run("host", tests, ARRAY_LEN(tests));
 	support_tmpdir_remove(dir);
+	if (made)
+		rmdir(SSHD_DIRECTORY);
 	return failed;
 }
