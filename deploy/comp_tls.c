@@ -48,6 +48,24 @@ static const char acme_mend[] =
     "	exit 1\n"
     "}\n" RECONCILE "\n";
 
+/* A nginx of another mode still has port 80; its new configuration, written by now, lets
+ * go of it. */
+static const struct wanted_state port_80 = {
+	.what = "port 80 is not the web server's",
+	.check = "! ss -Hltnp 'sport = :80' | grep -q '\"nginx\"'\n",
+	.mend = "systemctl reload nginx.service\n"
+		"left=50\n"
+		"while ss -Hltnp 'sport = :80' | grep -q '\"nginx\"'; do\n"
+		"	left=$((left - 1))\n"
+		"	[ \"$left\" -gt 0 ] || {\n"
+		"		echo 'nginx keeps port 80: a site of your own?' >&2\n"
+		"		exit 1\n"
+		"	}\n"
+		"	sleep 0.1\n"
+		"done\n",
+	.stage = STAGE_ACTIVATE,
+};
+
 /* From an earlier version of the file's name, which had a hash in it. */
 static const char former_check[] =
     "for file in /var/lib/acme/desired/\"$domain\"-*; do\n"
@@ -205,6 +223,7 @@ static bool want_acme(struct relay *r, struct wanted *w)
 	    !want_desired(r, w))
 		return false;
 	want_obtained(r->config, w);
+	want_state(w, &port_80);
 	want_unit(w, REDIRECTOR, UNIT_RUNNING);
 	want_unit(w, TIMER, UNIT_RUNNING);
 	return true;
