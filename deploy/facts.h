@@ -60,16 +60,14 @@ struct facts {
 	const char *deb_arch;           /* dpkg --print-architecture */
 	bool systemd;                   /* is PID 1 */
 	bool container;
-	bool apt_fresh;    /* package lists are there, and younger than a day */
-	int64_t disk_free; /* bytes on /, of /home below; -1: unknown */
-	int64_t home_free; /* the same as disk_free if there is no /home */
-	int64_t memory;    /* bytes in all; -1: unknown */
-	bool ipv6;         /* a global address is there */
-	const char *
-	    *addresses; /* all of the host, without loopback and prefix length */
+	bool apt_fresh;         /* package lists are there, and younger than a day */
+	int64_t disk_free;      /* bytes on /, of /home below; -1: unknown */
+	int64_t home_free;      /* the same as disk_free if there is no /home */
+	int64_t memory;         /* bytes in all; -1: unknown */
+	bool ipv6;              /* a global address is there */
+	const char **addresses; /* of the host, but loopback */
 	size_t naddresses;
-	const char
-	    *resolv; /* text of /etc/resolv.conf; "-> TARGET" first if a symlink */
+	const char *resolv; /* /etc/resolv.conf; a symlink: "-> TARGET" first */
 
 	struct fact_package *packages; /* sorted by name */
 	size_t npackages;
