@@ -113,7 +113,8 @@ static const char external_check[] =
     "[ -z \"$trusted\" ] && exit 0\n"
     "why=$(openssl verify -purpose sslserver -CApath /etc/ssl/certs \\\n"
     "	-untrusted \"$cert\" \"$cert\" 2>&1) || refuse \\\n"
-    "	\"$cert: others cannot verify it, for the chain is not full:\" \"$why\" \\\n"
+    "	\"$cert: others cannot verify it; most often the chain is not full:\" \"$why\" "
+    "\\\n"
     "	'Append the certificates of its issuers, as in fullchain.pem.'\n";
 
 static bool want_files(

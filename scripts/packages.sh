@@ -28,8 +28,9 @@ PEER_PACKAGES=(nghttp2-server nsd)
 # What the tests need beyond these.
 # shellcheck disable=SC2034
 TEST_PACKAGES=(
-	chromium clang clang-format coturn fonts-dejavu-core libclang-rt-dev libnginx-mod-stream
-	llvm git gnupg nginx openssh-client openssh-server shellcheck tidy zbar-tools
+	acmetool chromium clang clang-format coturn curl fonts-dejavu-core iproute2
+	libclang-rt-dev libnginx-mod-stream llvm git gnupg mtail nginx openssh-client
+	openssh-server shellcheck tidy zbar-tools
 )
 
 POLICY=/usr/sbin/policy-rc.d
