@@ -24,11 +24,12 @@ bool component_fail(struct relay *r, const char *fmt, ...)
 static char *read_file(
     struct relay *r, const char *path, FILE *file, size_t max, size_t *len)
 {
-	struct stat st;
+	struct stat st = { 0 };
 	char *data;
 
 	if (fstat(fileno(file), &st) < 0 || !S_ISREG(st.st_mode)) {
-		component_fail(r, "%s: no regular file", path);
+		component_fail(r, "%s: %s", path,
+		    S_ISDIR(st.st_mode) ? strerror(EISDIR) : "no regular file");
 		return NULL;
 	}
 	if ((uintmax_t)st.st_size > max) {

@@ -103,7 +103,7 @@ struct wanted_no_package { /* removed if installed; its configuration stays */
 struct wanted_state {
 	const char *what;  /* for the plan: "DKIM key /etc/dkimkeys/x.private" */
 	const char *check; /* exits 0 if it is so; writes nothing; cheap, no network */
-	const char *mend;  /* makes it so; stderr: what the operator shall read */
+	const char *mend;  /* makes it so; "@note TEXT" on stderr is told */
 	enum stage stage;
 	struct effects effects;
 };
