@@ -108,26 +108,39 @@ static const char *parse_inet(struct endpoint *ep, struct span rest)
 	       "write e.g. inet:127.0.0.1:10080";
 }
 
+/* HOST:PORT and no more? A scheme that is misspelt is not taken for a host. */
+static bool is_host_and_port(struct span text)
+{
+	bool digit = text.data[0] >= '0' && text.data[0] <= '9';
+
+	return span_starts(text, "localhost:") ||
+	       ((digit || text.data[0] == '[') && memchr(text.data, ':', text.len));
+}
+
 const char *endpoint_parse(struct endpoint *ep, struct span text)
 {
 	struct endpoint parsed = { .len = 0 };
-	const char *why;
+	const char *why, *scheme = "";
 
 	if (text.len == 0)
 		return "it is empty; " WRITE;
 	if (has_blank_or_control(text))
 		return "it holds a blank or control character; " WRITE;
-	if (text.len >= sizeof(parsed.text))
+	if (text.len >= sizeof(parsed.text) - strlen("inet:"))
 		return "it is too long; " WRITE;
-	if (span_starts(text, "unix:"))
+	if (span_starts(text, "unix:")) {
 		why = parse_unix(&parsed, span_skip(text, strlen("unix:")));
-	else if (span_starts(text, "inet:"))
+	} else if (span_starts(text, "inet:")) {
 		why = parse_inet(&parsed, span_skip(text, strlen("inet:")));
-	else
+	} else if (is_host_and_port(text)) {
+		scheme = "inet:";
+		why = parse_inet(&parsed, text);
+	} else {
 		return "it starts neither with unix: nor with inet:; " WRITE;
+	}
 	if (why)
 		return why;
-	memcpy(parsed.text, text.data, text.len);
+	snprintf(parsed.text, sizeof(parsed.text), "%s%.*s", scheme, SPAN_ARG(text));
 	*ep = parsed;
 	return NULL;
 }

@@ -1,6 +1,7 @@
 /*
  * Where a socket is: "unix:/path" or "inet:HOST:PORT", HOST being an IPv4 address, an IPv6
- * address in [] or "localhost" (which means 127.0.0.1). No names are looked up.
+ * address in [] or "localhost" (which means 127.0.0.1). No names are looked up. "HOST:PORT"
+ * alone is the same as with "inet:".
  */
 #ifndef CHATMAILD_ENDPOINT_H
 #define CHATMAILD_ENDPOINT_H
@@ -12,7 +13,7 @@
 struct endpoint {
 	struct sockaddr_storage addr;
 	socklen_t len;  /* 0: not set */
-	char text[160]; /* as configured, for the log */
+	char text[160]; /* with its unix: or inet: */
 };
 
 /* NULL, or why not: a literal that says what to write instead. */

@@ -57,7 +57,7 @@ void explain_key(const struct config_option *o, FILE *out)
 static const struct {
 	const char *key, *value;
 } settings[] = {
-	{ "metrics_address", "inet:127.0.0.1:3905" },
+	{ "metrics_address", "127.0.0.1:3905" },
 	{ "privacy_postal", "" },
 	{ "privacy_mail", "" },
 	{ "privacy_pdo", "" },

@@ -180,6 +180,8 @@ static const struct value_case {
 	{ "socket", "auth_socket = unix:/x/y.sock", "auth_socket", "unix:/x/y.sock" },
 	{ "metrics", "metrics_address = inet:127.0.0.1:9100", "metrics_address",
 	    "inet:127.0.0.1:9100" },
+	{ "metrics, short", "metrics_address = 127.0.0.1:3905", "metrics_address",
+	    "inet:127.0.0.1:3905" },
 	{ "metrics empty", "metrics_address =", "metrics_address", "" },
 	{ "old outgoing port", "filtermail_smtp_port = 10080", "filter_outgoing_socket",
 	    "inet:127.0.0.1:10080" },

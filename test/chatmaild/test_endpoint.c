@@ -54,6 +54,25 @@ static void good(void **state)
 	}
 }
 
+static void inet_may_be_left_out(void **state)
+{
+	static const char *const rows[][2] = {
+		{ "127.0.0.1:3905", "inet:127.0.0.1:3905" },
+		{ "[::1]:3905", "inet:[::1]:3905" },
+		{ "localhost:25", "inet:localhost:25" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct endpoint brief, full;
+
+		assert_null(endpoint_parse(&brief, span_of(rows[i][0])));
+		assert_null(endpoint_parse(&full, span_of(rows[i][1])));
+		assert_string_equal(brief.text, rows[i][1]);
+		assert_int_equal(brief.len, full.len);
+		assert_memory_equal(&brief.addr, &full.addr, full.len);
+	}
+}
+
 static void localhost_is_ipv4_loopback(void **state)
 {
 	struct endpoint ep;
@@ -84,6 +103,12 @@ static const struct bad_case {
 	{ "nothing", "", EMPTY },
 	{ "path alone", "/run/a.sock", SCHEME },
 	{ "port alone", "10080", SCHEME },
+	{ "name alone", "mail.example:25", SCHEME },
+	{ "address alone", "127.0.0.1", SCHEME },
+	{ "address and no number", "127.0.0.1:http", PORT },
+	{ "short address alone", "127.1:25", HOST },
+	{ "IPv6 alone, without its port", "[::1]", PORT },
+	{ "scheme in capitals", "INET:127.0.0.1:1", SCHEME },
 	{ "other scheme", "tcp:127.0.0.1:1", SCHEME },
 	{ "no path", "unix:", ABSOLUTE },
 	{ "relative path", "unix:a.sock", ABSOLUTE },
@@ -234,6 +259,7 @@ int main(void)
 {
 	static const struct support_test tests[] = {
 		{ SUPPORT_TABLE(good, good_cases) },
+		{ SUPPORT_TEST(inet_may_be_left_out) },
 		{ SUPPORT_TEST(localhost_is_ipv4_loopback) },
 		{ SUPPORT_TABLE(bad, bad_cases) },
 		{ SUPPORT_TEST(bad_nul) },

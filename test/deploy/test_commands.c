@@ -114,6 +114,7 @@ static void explains_every_key(void **state)
 	assert_int_equal(
 	    RUN(&s, init_command, "init", "--config", s.ini, "chat.example.org"), 0);
 	text = support_read_file(s.ini);
+	assert_non_null(strstr(text.data, "\nmetrics_address = 127.0.0.1:3905\n"));
 	options = config_options(&n);
 	for (size_t i = 0; i < n; i++) {
 		char line[128];
