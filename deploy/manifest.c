@@ -25,6 +25,11 @@ static void write_text(struct text *to, const char *text)
 	}
 }
 
+void manifest_begin(struct text *to)
+{
+	text_add(to, HEAD);
+}
+
 void manifest_write_thing(struct text *to, const struct wanted_thing *t)
 {
 	const struct wanted_shape *shape = &wanted_shapes[t->kind];
@@ -48,7 +53,7 @@ void manifest_write(struct text *to, const struct wanted *w)
 	size_t n;
 	const struct wanted_thing *list = wanted_list(w, &n);
 
-	text_add(to, HEAD);
+	manifest_begin(to);
 	for (size_t i = 0; i < n; i++)
 		manifest_write_thing(to, &list[i]);
 }

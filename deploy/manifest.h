@@ -21,7 +21,8 @@
 /* Append it. The same wanted list gives the same text, on whatever machine. */
 void manifest_write(struct text *to, const struct wanted *w);
 
-/* Append one thing's line. */
+/* Append the line it begins with, or one thing's line. */
+void manifest_begin(struct text *to);
 void manifest_write_thing(struct text *to, const struct wanted_thing *t);
 
 /*

@@ -310,17 +310,74 @@ static void read_former(struct plan *p)
 	p->former = wanted_create();
 }
 
-/* What is wanted now, and what components that want nothing now had. */
-static void make_manifest(struct plan *p)
+/* The component's lines, but for what another component wants in another way now. */
+static void write_component(
+    struct plan *p, const struct wanted *w, const char *component)
+{
+	size_t n;
+	const struct wanted_thing *list = wanted_list(w, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(list[i].component, component) == 0 &&
+		    (w == p->wanted || !wanted_refuses(p->wanted, &list[i])))
+			manifest_write_thing(&p->manifest, &list[i]);
+	}
+}
+
+/* Is thing i of the list the first one of its component? */
+static bool begins_component(const struct wanted_thing *list, size_t i)
+{
+	for (size_t k = 0; k < i; k++) {
+		if (strcmp(list[k].component, list[i].component) == 0)
+			return false;
+	}
+	return true;
+}
+
+static bool has_silent_component(const struct plan *p)
 {
 	size_t n;
 	const struct wanted_thing *list = wanted_list(p->former, &n);
 
-	manifest_write(&p->manifest, p->wanted);
 	for (size_t i = 0; i < n; i++) {
-		if (!plan_wants_anything(p->wanted, list[i].component) &&
-		    !wanted_refuses(p->wanted, &list[i]))
-			manifest_write_thing(&p->manifest, &list[i]);
+		if (!plan_wants_anything(p->wanted, list[i].component))
+			return true;
+	}
+	return false;
+}
+
+/* In the order of the last generation, so that who wants the same has the same record. */
+static void write_merged(struct plan *p)
+{
+	size_t n;
+	const struct wanted_thing *list = wanted_list(p->former, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		const char *component = list[i].component;
+
+		if (!begins_component(list, i))
+			continue;
+		if (plan_wants_anything(p->wanted, component))
+			write_component(p, p->wanted, component);
+		else
+			write_component(p, p->former, component);
+	}
+	list = wanted_list(p->wanted, &n);
+	for (size_t i = 0; i < n; i++) {
+		if (begins_component(list, i) &&
+		    !plan_wants_anything(p->former, list[i].component))
+			write_component(p, p->wanted, list[i].component);
+	}
+}
+
+/* What is wanted now, and what components that want nothing now had. */
+static void make_manifest(struct plan *p)
+{
+	if (has_silent_component(p)) {
+		manifest_begin(&p->manifest);
+		write_merged(p);
+	} else {
+		manifest_write(&p->manifest, p->wanted);
 	}
 	p->record = (p->options.stages & STAGE_CONFIGURE) &&
 		    strcmp(p->manifest.data, p->facts->manifest) != 0;

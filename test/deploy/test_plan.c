@@ -400,6 +400,39 @@ static void staged(void **state)
 	wanted_free(s.former);
 }
 
+/* Only one component is deployed: the record of the others stays, and where it was. */
+static void silent_components(void **state)
+{
+	static const struct plan_options all = { .stages = STAGE_ALL };
+	static const char record[] = "cmdeploy-manifest 1\n"
+				     "package\ta\tcurl\n"
+				     "package\tweb\tnginx\n"
+				     "package\tz\tunbound\n";
+	struct world s;
+	struct plan *p;
+
+	setup(&s);
+	s.facts.manifest = record;
+	s.facts.npackages = 1;
+	s.package[0] = (struct fact_package){ "nginx", "1" };
+	want_package(s.wanted, "nginx");
+	p = plan_create(s.wanted, &s.facts, &all);
+	assert_true(plan_is_empty(p));
+	assert_string_equal(p->manifest.data, record);
+	plan_free(p);
+
+	want_group(s.wanted, "www-data");
+	p = plan_create(s.wanted, &s.facts, &all);
+	assert_string_equal(p->manifest.data, "cmdeploy-manifest 1\n"
+					      "package\ta\tcurl\n"
+					      "package\tweb\tnginx\n"
+					      "group\tweb\twww-data\n"
+					      "package\tz\tunbound\n");
+	plan_free(p);
+	wanted_free(s.wanted);
+	wanted_free(s.former);
+}
+
 /* Values come into scripts as one word each. */
 static void quoted(void **state)
 {
@@ -467,6 +500,7 @@ int main(void)
 	static const struct support_test tests[] = {
 		{ SUPPORT_TABLE(printed, plan_cases) },
 		{ SUPPORT_TABLE(staged, stage_cases) },
+		{ SUPPORT_TEST(silent_components) },
 		{ SUPPORT_TEST(quoted) },
 		{ SUPPORT_TEST(in_order) },
 	};
