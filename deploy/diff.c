@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "deploy/text.h"
+
 #define CONTEXT     3
 #define CHANGES_MAX 1000 /* lines removed and added; memory grows with its square */
 
@@ -153,37 +155,6 @@ static void mark_changes(struct lines *old, struct lines *new)
 		new->line[head + i].changed = true;
 }
 
-/* How many bytes of s are one printable character of UTF-8 (RFC 3629); 0: none. */
-static size_t printable(struct span s)
-{
-	unsigned char c = (unsigned char)s.data[0];
-	size_t len = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
-
-	if (len == 1)
-		return span_control((char)c) && c != '\t' ? 0 : 1;
-	if (c < 0xc2 || c > 0xf4 || s.len < len)
-		return 0;
-	for (size_t i = 1; i < len; i++) {
-		if (((unsigned char)s.data[i] & 0xc0) != 0x80)
-			return 0;
-	}
-	/* U+0080 to U+009F are controls as well. */
-	return c == 0xc2 && (unsigned char)s.data[1] < 0xa0 ? 0 : len;
-}
-
-static void print_visible(FILE *out, struct span s)
-{
-	while (s.len > 0) {
-		size_t n = printable(s);
-
-		if (n > 0)
-			fwrite(s.data, 1, n, out);
-		else
-			fprintf(out, "\\x%02x", (unsigned char)s.data[0]);
-		s = span_skip(s, n ? n : 1);
-	}
-}
-
 static void begin_colour(const struct diff *d, const char *colour)
 {
 	if (d->colour)
@@ -205,7 +176,7 @@ static void print_line(const struct diff *d, char sign, const struct line *line)
 	if (sign != ' ')
 		begin_colour(d, sign == '-' ? "31" : "32");
 	putc(sign, d->out);
-	print_visible(d->out, text);
+	text_write_visible(d->out, text, "\t");
 	if (sign != ' ')
 		end_line(d);
 	else
@@ -299,6 +270,13 @@ static void print_hunks(const struct diff *d)
 	}
 }
 
+static void print_head(FILE *out, const char *sign, const char *name)
+{
+	fprintf(out, "%s ", sign);
+	text_write_visible(out, span_of(name), "");
+	fputc('\n', out);
+}
+
 static bool has_nul(struct span s)
 {
 	return s.len > 0 && memchr(s.data, '\0', s.len);
@@ -312,13 +290,15 @@ void diff_write(
 	if (span_equal(old, new))
 		return;
 	if (has_nul(old) || has_nul(new)) {
-		fprintf(out, "%s: binary texts differ\n", name);
+		text_write_visible(out, span_of(name), "");
+		fputs(": binary texts differ\n", out);
 		return;
 	}
 	d.old = split(old);
 	d.new = split(new);
 	mark_changes(&d.old, &d.new);
-	fprintf(out, "--- %s\n+++ %s\n", name, name);
+	print_head(out, "---", name);
+	print_head(out, "+++", name);
 	print_hunks(&d);
 	free(d.old.line);
 	free(d.new.line);

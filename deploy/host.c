@@ -121,8 +121,10 @@ static void show_command(const char *script)
 	span_cut(&rest, '\n', &line);
 	while (line.len > 0 && (line.data[0] == '#' || line.data[0] == ' '))
 		line = span_skip(line, 1);
-	fprintf(stderr, "[$ %.*s%s]\n", SPAN_ARG(line),
-	    span_starts(span_of(script), "#") || rest.len == 0 ? "" : " ...");
+	fputs("[$ ", stderr);
+	text_write_visible(stderr, line, "\t");
+	fputs(span_starts(span_of(script), "#") || rest.len == 0 ? "]\n" : " ...]\n",
+	    stderr);
 }
 
 static bool start(

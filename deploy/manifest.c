@@ -100,6 +100,13 @@ static bool read_number(const char *text, unsigned max, unsigned *value)
 	return *text >= '0' && *text <= '7' && *end == '\0' && n <= max;
 }
 
+/* It names a step, in comments of scripts too. */
+static bool is_component(const char *text)
+{
+	return *text &&
+	       text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-_")] == '\0';
+}
+
 static bool is_hash(const char *text)
 {
 	return text && strlen(text) == WANTED_SHA256_SIZE - 1 &&
@@ -171,6 +178,8 @@ static const char *read_fields(struct wanted_thing *t, char *const *field, size_
 	shape = &wanted_shapes[t->kind];
 	if (n != 2 + shape->ntexts + shape->nnumbers)
 		return "not as many fields as it should have";
+	if (!is_component(field[1]))
+		return "no name of a component";
 	t->component = field[1];
 	for (unsigned i = 0; i < shape->ntexts; i++) {
 		char *text = field[2 + i];

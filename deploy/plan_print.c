@@ -10,9 +10,12 @@ struct printer {
 	size_t files, packages, units, others; /* counted on the way */
 };
 
+/* Names and versions may be the server's own words. */
 static void heading(const struct printer *pr, const char *text)
 {
-	fprintf(pr->out, pr->colour ? "\033[1m%s\033[0m\n" : "%s\n", text);
+	fputs(pr->colour ? "\033[1m" : "", pr->out);
+	text_write_visible(pr->out, span_of(text), "");
+	fputs(pr->colour ? "\033[0m\n" : "\n", pr->out);
 }
 
 static void row(const struct printer *pr, char sign, const char *what, const char *name,
@@ -21,10 +24,12 @@ static void row(const struct printer *pr, char sign, const char *what, const cha
 	const char *colour = sign == '+' ? "32" : sign == '-' ? "31" : "33";
 
 	if (pr->colour)
-		fprintf(pr->out, "  \033[%sm%c\033[0m %s%s%s\n", colour, sign, what,
-		    name, more);
+		fprintf(pr->out, "  \033[%sm%c\033[0m %s", colour, sign, what);
 	else
-		fprintf(pr->out, "  %c %s%s%s\n", sign, what, name, more);
+		fprintf(pr->out, "  %c %s", sign, what);
+	text_write_visible(pr->out, span_of(name), "");
+	text_write_visible(pr->out, span_of(more), "");
+	fputc('\n', pr->out);
 }
 
 static char sign_of(const struct step *s)

@@ -23,11 +23,9 @@ __attribute__((format(printf, 3, 0))) static void write_line(
 
 	if (vasprintf(&line, fmt, ap) < 0)
 		abort();
-	for (char *c = line; *c; c++) {
-		if (span_control(*c))
-			*c = '?';
-	}
-	fprintf(p->out, "%s%s\n", prefix, line);
+	fputs(prefix, p->out);
+	text_write_visible(p->out, span_of(line), "");
+	fputc('\n', p->out);
 	free(line);
 }
 

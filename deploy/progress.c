@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "proto/span.h"
+#include "deploy/text.h"
 
 #define WIDTH_MIN 20  /* columns; narrower ones are taken for unknown */
 #define WIDTH_MAX 400 /* columns */
@@ -217,11 +217,17 @@ __attribute__((format(printf, 2, 0))) static void say_in(
     const char *colour, const char *fmt, va_list ap)
 {
 	bool on = colour && has_colour();
+	char *text;
+	int len = vasprintf(&text, fmt, ap);
 
+	if (len < 0)
+		abort();
 	if (on)
 		fputs(colour, stderr);
-	vfprintf(stderr, fmt, ap);
+	/* Much of it is what a server said. */
+	text_write_visible(stderr, span_make(text, (size_t)len), "\n\t");
 	fputs(on ? PLAIN "\n" : "\n", stderr);
+	free(text);
 }
 
 void say_good(const char *fmt, ...)

@@ -127,8 +127,7 @@ static int64_t read_number(struct span w)
 /* A server's text on an operator's terminal. */
 static void put_text(struct span s, FILE *out)
 {
-	for (size_t i = 0; i < s.len && i < 200; i++)
-		putc(span_control(s.data[i]) ? '?' : s.data[i], out);
+	text_write_visible(out, s.len > 200 ? span_make(s.data, 200) : s, "");
 }
 
 static void put_label(const char *label, FILE *out)

@@ -54,6 +54,36 @@ void text_printf(struct text *t, const char *fmt, ...)
 	t->len += (size_t)n;
 }
 
+/* How many bytes of s are one printable character of UTF-8 (RFC 3629); 0: none. */
+static size_t printable(struct span s, const char *keep)
+{
+	unsigned char c = (unsigned char)s.data[0];
+	size_t len = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+
+	if (len == 1)
+		return span_control((char)c) && (c == 0 || !strchr(keep, c)) ? 0 : 1;
+	if (c < 0xc2 || c > 0xf4 || s.len < len)
+		return 0;
+	for (size_t i = 1; i < len; i++) {
+		if (((unsigned char)s.data[i] & 0xc0) != 0x80)
+			return 0;
+	}
+	return c == 0xc2 && (unsigned char)s.data[1] < 0xa0 ? 0 : len;
+}
+
+void text_write_visible(FILE *out, struct span s, const char *keep)
+{
+	while (s.len > 0) {
+		size_t n = printable(s, keep);
+
+		if (n > 0)
+			fwrite(s.data, 1, n, out);
+		else
+			fprintf(out, "\\x%02x", (unsigned char)s.data[0]);
+		s = span_skip(s, n ? n : 1);
+	}
+}
+
 struct span text_span(const struct text *t)
 {
 	return span_make(t->data ? t->data : "", t->len);

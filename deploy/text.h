@@ -5,6 +5,7 @@
 #define DEPLOY_TEXT_H
 
 #include <stddef.h>
+#include <stdio.h>
 
 #include "proto/span.h"
 
@@ -23,5 +24,12 @@ struct span text_span(const struct text *t);
 char *text_take(
     struct text *t);            /* the string, free()d by the caller; t is empty then */
 void text_free(struct text *t); /* t is empty then */
+
+/*
+ * Write what others said so that it can be read and does nothing to a terminal: control
+ * characters (ASCII's, and U+0080 to U+009F) but those in keep, and bytes that are no UTF-8,
+ * as \xHH.
+ */
+void text_write_visible(FILE *out, struct span s, const char *keep);
 
 #endif

@@ -241,6 +241,17 @@ static void deb_older(struct world *s)
 	s->facts.npackages = 1;
 	s->package[0] = (struct fact_package){ "x", "1" };
 }
+/* What the server says of itself must not paint the operator's terminal. */
+static void hostile_server(struct world *s)
+{
+	deb_older(s);
+	s->package[0].version = "1\033[2J\xc2\x9b";
+	s->facts.npending = 1;
+	s->pending[0] = "restart \033]0;x\a.service";
+	want_thing(s->former, &(struct wanted_thing){ .kind = WANTED_UNIT,
+				  .unit = { "\033[1m.service", UNIT_RUNNING } });
+	want_package(s->wanted, "\r\n");
+}
 static void absent_directory(struct world *s)
 {
 	want_absent(s->wanted, "/etc/x");
@@ -319,6 +330,12 @@ static const struct plan_case {
 	{ "a package for other machines", deb_of_other_arch, RECORD },
 	{ "an older package", deb_older,
 	    "web\n  ~ package x 2, there is 1\nIn all: 1 package.\n" },
+	{ "a hostile server", hostile_server,
+	    "web\n  ~ package x 2, there is 1\\x1b[2J\\xc2\\x9b\n"
+	    "  + package \\x0d\\x0a\n"
+	    "  * stop and disable \\x1b[1m.service\n" OTHERS
+	    "  * restart \\x1b]0;x\\x07.service: an earlier run still owes it\n"
+	    "In all: 2 packages, 2 units.\n" },
 	{ "a directory to be absent", absent_directory,
 	    "web\n  - /etc/x\nIn all: 1 file.\n" },
 };

@@ -89,7 +89,7 @@ static const struct system_case {
 	{ "Python relay", "debian", "12", "x86_64", "amd64", false, "doveauth.service",
 	    1, 0, "(doveauth.service), and cmdeploy does not yet replace" },
 	{ "colours", "debian", "\033[31m", "x86_64", "amd64", false, NULL, 1, 1,
-	    "debian ?[31m;" },
+	    "debian \\x1b[31m;" },
 };
 
 static void system_(void **state)
@@ -224,7 +224,7 @@ static const struct port_case {
 	    { { "tcp", "*", 3340, "other" } }, 0, { NULL } },
 	{ "iroh's", "", { { "tcp", "*", 3340, "other" } }, 1, { "3340" } },
 	{ "a name that paints", "", { { "tcp", "*", 25, "\033[2J" } }, 1,
-	    { "by ?[2J;" } },
+	    { "by \\x1b[2J;" } },
 };
 
 static void port(void **state)

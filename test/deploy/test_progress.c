@@ -132,7 +132,9 @@ static void log_lines(void **state)
 	say_good("good %d", 1);
 	say_bad("bad");
 	say("plain");
-	expect(&s, "good 1\nbad\nplain\n");
+	say("%s", "two\n\tlines\r\033[2J\xc2\x9b");
+	expect(&s, "good 1\nbad\nplain\n"
+		   "two\n\tlines\\x0d\\x1b[2J\\xc2\\x9b\n");
 	end(&s);
 }
 

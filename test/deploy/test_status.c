@@ -95,7 +95,7 @@ static const struct look_case look_cases[] = {
 	    "undeployed changes" },
 	{ "never deployed", "certificate 1772409600\n", 0, "never deployed" },
 	{ "bytes of all kinds", "certificate 1772409600\nversion abc \033[2J\n", 0,
-	    "?[2J" },
+	    "\\x1b[2J" },
 	{ "no numbers",
 	    "certificate 1772409600\nmailboxes x\nqueue 1\ndisk / 9 1\ndisk\n", 0,
 	    "mailboxes     unknown\nqueue         unknown\n" },

@@ -57,12 +57,51 @@ static void grow(void **state)
 	free(taken);
 }
 
+static const struct visible_case {
+	const char *name;
+	struct span text;
+	const char *keep, *seen;
+} visible_cases[] = {
+	{ "nothing", { "", 0 }, "", "" },
+	{ "letters", { "a \xc3\xa4 \xf0\x9f\x90\x9d", 9 }, "",
+	    "a \xc3\xa4 \xf0\x9f\x90\x9d" },
+	{ "colour", { "\033[31m", 5 }, "", "\\x1b[31m" },
+	{ "kept", { "a\n\tb\r\177", 6 }, "\n\t", "a\n\tb\\x0d\\x7f" },
+	{ "NUL is never kept", { "a\0b", 3 }, "\n", "a\\x00b" },
+	{ "C1 as UTF-8",
+	    { "\xc2\x9b"
+	      "1m",
+		4 },
+	    "", "\\xc2\\x9b1m" },
+	{ "C1 as a byte",
+	    { "\x9b"
+	      "1m",
+		3 },
+	    "", "\\x9b1m" },
+	{ "cut short", { "a\xe2\x82", 3 }, "", "a\\xe2\\x82" },
+	{ "too long a form", { "\xc0\x8a", 2 }, "", "\\xc0\\x8a" },
+};
+
+static void visible(void **state)
+{
+	const struct visible_case *c = *state;
+	char *seen = NULL;
+	size_t len;
+	FILE *out = open_memstream(&seen, &len);
+
+	text_write_visible(out, c->text, c->keep);
+	fclose(out);
+	assert_string_equal(seen, c->seen);
+	free(seen);
+}
+
 int main(void)
 {
 	static const struct support_test tests[] = {
 		{ SUPPORT_TEST(nothing) },
 		{ SUPPORT_TEST(add) },
 		{ SUPPORT_TEST(grow) },
+		{ SUPPORT_TABLE(visible, visible_cases) },
 	};
 
 	return support_run("text", tests, ARRAY_LEN(tests));
