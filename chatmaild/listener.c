@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
@@ -30,6 +31,7 @@
 #define STARVED_LOG_AFTER 60 /* seconds */
 
 struct listener {
+	LIST_ENTRY(listener) link; /* of adopted, if it is one */
 	const struct service *service;
 	void *state; /* the service's */
 	struct evconnlistener *ev;
@@ -47,6 +49,13 @@ struct listener {
 	unsigned connections;
 	uint64_t accepted, refused;
 };
+
+/*
+ * Who adopts a listener, evhttp, becomes the argument of all its callbacks, also of the
+ * one for errors. There is no other way back from an evconnlistener; the loop's thread
+ * alone uses this list.
+ */
+static LIST_HEAD(, listener) adopted = LIST_HEAD_INITIALIZER(adopted);
 
 /* The one place that knows when to accept. */
 static void update_accepting(struct listener *l)
@@ -107,16 +116,29 @@ static void log_starved(struct listener *l, int error)
 
 /* The connection stays in the backlog and the socket readable: accepting on would spin.
  */
-static void on_accept_error(struct evconnlistener *ev, void *arg)
+static void pause_accepting(struct listener *l)
 {
 	static const struct timeval pause = { .tv_usec = STARVED_PAUSE_MS * 1000 };
-	struct listener *l = arg;
 
 	log_starved(l, errno);
 	l->refused++;
 	l->starved = true;
 	update_accepting(l);
 	evtimer_add(l->rested, &pause);
+}
+
+static void on_accept_error(struct evconnlistener *ev, void *arg)
+{
+	pause_accepting(arg);
+}
+
+static void on_adopted_error(struct evconnlistener *ev, void *arg)
+{
+	struct listener *l;
+
+	LIST_FOREACH (l, &adopted, link)
+		if (l->ev == ev)
+			pause_accepting(l);
 }
 
 static void on_rested(evutil_socket_t fd, short what, void *arg)
@@ -301,9 +323,12 @@ struct listener *listener_create(struct event_base *base, const struct service *
 	l->rested = evtimer_new(base, on_rested, l);
 	if (!l->rested)
 		abort();
-	evconnlistener_set_error_cb(l->ev, on_accept_error);
-	if (service->adopt)
+	evconnlistener_set_error_cb(
+	    l->ev, service->adopt ? on_adopted_error : on_accept_error);
+	if (service->adopt) {
+		LIST_INSERT_HEAD(&adopted, l, link);
 		service->adopt(state, l, l->ev);
+	}
 	return l;
 
 fail:
@@ -327,10 +352,12 @@ void listener_destroy(struct listener *l)
 	if (!l)
 		return;
 	unlink_made(l);
+	if (l->ev && l->service->adopt)
+		LIST_REMOVE(l, link);
+	else if (l->ev)
+		evconnlistener_free(l->ev);
 	if (l->rested)
 		event_free(l->rested);
-	if (l->ev && !l->service->adopt)
-		evconnlistener_free(l->ev);
 	if (l->fd >= 0)
 		close(l->fd);
 	free(l);

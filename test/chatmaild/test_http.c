@@ -1,6 +1,7 @@
 /* What HTTP serves over a real UNIX socket, and what it refuses. */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -356,6 +357,32 @@ static void many_one_after_another(void **state)
 	house_deinit(&h);
 }
 
+static bool was_refused(void *arg)
+{
+	return listener_refused(http_listener(arg)) > 0;
+}
+
+/* The machine has no descriptor left: who comes waits until there is one. */
+static void waits_for_a_descriptor(void **state)
+{
+	struct rlimit limit, none;
+	struct answer a;
+	struct house h;
+
+	house_init(&h);
+	a = (struct answer){ .fd = connect_to(&h.a.config.http_socket) };
+	send_all(a.fd, "GET /healthz HTTP/1.0\r\n\r\n", 25);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = (struct rlimit){ .rlim_cur = (rlim_t)a.fd, .rlim_max = limit.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	support_loop(h.a.d.base, was_refused, &h);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	support_loop(h.a.d.base, read_answer, &a);
+	assert_non_null(strstr(a.text, " 200 "));
+	close(a.fd);
+	house_deinit(&h);
+}
+
 static void stops_with_connections_open(void **state)
 {
 	struct house h;
@@ -386,6 +413,7 @@ int main(void)
 		{ SUPPORT_TEST(header_too_long) },
 		{ SUPPORT_TEST(connections_are_bounded_and_given_back) },
 		{ SUPPORT_TEST(many_one_after_another) },
+		{ SUPPORT_TEST(waits_for_a_descriptor) },
 		{ SUPPORT_TEST(stops_with_connections_open) },
 	};
 
