@@ -345,6 +345,7 @@ static const void *auth_counters(void *state)
 
 static const struct metric_def auth_metrics[] = {
 	DICT_METRICS(struct auth_counters),
+	DICT_LOOKUP_TIME(struct auth_counters),
 	{ CACHE, OPENMETRICS_COUNTER, "from=\"memory\"", USERS(hits) },
 	{ CACHE, OPENMETRICS_COUNTER, "from=\"file\"", USERS(misses) },
 	{ "chatmail_users_cached", "Accounts held in memory.", OPENMETRICS_GAUGE, NULL,
@@ -353,6 +354,9 @@ static const struct metric_def auth_metrics[] = {
 	    NULL, USERS(cache_bytes) },
 	{ "chatmail_accounts_created_total", "Accounts made by a first login.",
 	    OPENMETRICS_COUNTER, NULL, USERS(created) },
+	{ "chatmail_creation_seconds",
+	    "Accounts made, from the login to the moment it may be answered.",
+	    OPENMETRICS_HISTOGRAM, NULL, USERS(creation) },
 	{ "chatmail_accounts_creating", "Accounts being made now.", OPENMETRICS_GAUGE,
 	    NULL, USERS(creating) },
 	{ "chatmail_accounts_create_failed_total",

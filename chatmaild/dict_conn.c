@@ -36,10 +36,11 @@ struct dict_conn {
 	int fd;
 
 	enum owed owes;
-	bool eof;     /* the peer sends no more; it may still read */
-	bool broken;  /* nothing can be sent any more */
-	bool running; /* in conn_run(), which looks at what changed when it is done */
-	bool busy;    /* in the server's list */
+	int64_t asked; /* histogram_clock() of the lookup; 0: it is not timed */
+	bool eof;      /* the peer sends no more; it may still read */
+	bool broken;   /* nothing can be sent any more */
+	bool running;  /* in conn_run(), which looks at what changed when it is done */
+	bool busy;     /* in the server's list */
 	bool unknown_logged;
 
 	struct dict_rows *rows;
@@ -181,6 +182,9 @@ void dict_conn_reply(struct dict_conn *c, char status, struct span value)
 
 	assert(c->owes == OWES_LOOKUP || commit);
 	count_status(&c->server->counters, status);
+	if (c->asked)
+		histogram_since(&c->server->counters.at_once, c->asked);
+	c->asked = 0;
 	if (c->owes != OWES_SILENCE)
 		put_reply(c, status, commit ? span_make("", 0) : value);
 	dict_transaction_free(c->committing);
@@ -229,6 +233,7 @@ struct dict_ticket *dict_conn_defer(struct dict_conn *c)
 	assert(!c->ticket);
 	t->conn = c;
 	c->ticket = t;
+	c->asked = 0; /* it waits from here on */
 	return t;
 }
 
@@ -319,6 +324,7 @@ static void serve(struct dict_conn *c, const struct dict_request *req)
 	case DICT_LOOKUP:
 		c->server->counters.lookups++;
 		c->owes = OWES_LOOKUP;
+		c->asked = histogram_clock();
 		handler->lookup(c, field[0], field[1]);
 		break;
 	case DICT_ITERATE:

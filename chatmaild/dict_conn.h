@@ -36,7 +36,8 @@ struct dict_counters {
 	uint64_t lookups, iterations, commits;
 	uint64_t found, not_found, failed; /* replies O, N, F */
 	uint64_t bad_requests;
-	uint64_t connections; /* gauge: open now */
+	uint64_t connections;     /* gauge: open now */
+	struct histogram at_once; /* lookups that waited for nobody */
 };
 
 LIST_HEAD(dict_conn_list, dict_conn);
@@ -93,6 +94,13 @@ unsigned dict_service_pending(const void *state);
 		"Requests nobody can make sense of.", OPENMETRICS_COUNTER, NULL),      \
 	    DICT_METRIC(type, connections, "chatmail_dict_connections",                \
 		"Connections open now.", OPENMETRICS_GAUGE, NULL)
+
+/* For services that have something to look up. */
+#define DICT_LOOKUP_TIME(type)                                                         \
+	DICT_METRIC(type, at_once, "chatmail_lookup_seconds",                          \
+	    "Lookups of Dovecot that waited for no worker and no other program, from " \
+	    "request to reply.",                                                       \
+	    OPENMETRICS_HISTOGRAM, NULL)
 
 struct dict_server *dict_conn_server(struct dict_conn *c);
 

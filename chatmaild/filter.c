@@ -125,6 +125,14 @@ static const void *filter_counters(void *state)
 		    offsetof(struct filter_counters, field)                            \
 	}
 
+#define TIMED(name, help, label, field)                                                \
+	{                                                                              \
+		name, help, OPENMETRICS_HISTOGRAM, label,                              \
+		    offsetof(struct filter_counters, field)                            \
+	}
+
+#define TOOK          "chatmail_filter_seconds"
+#define TOOK_HELP     "Mails, from DATA to their reply, by size."
 #define JUDGED        "chatmail_filter_mails_total"
 #define JUDGED_HELP   "Mails judged by their content, by what they were."
 #define REFUSED       "chatmail_filter_refused_total"
@@ -168,6 +176,12 @@ static const struct metric_def filter_metrics[] = {
 	LABELLED(
 	    REINJECT, REINJECT_HELP, "result=\"refused_5xx\"", reinject_refused_5xx),
 	LABELLED(REINJECT, REINJECT_HELP, "result=\"trouble\"", reinject_trouble),
+	TIMED(TOOK, TOOK_HELP, "size=\"small\"", seconds[FILTER_SMALL]),
+	TIMED(TOOK, TOOK_HELP, "size=\"medium\"", seconds[FILTER_MEDIUM]),
+	TIMED(TOOK, TOOK_HELP, "size=\"large\"", seconds[FILTER_LARGE]),
+	TIMED("chatmail_reinjection_seconds",
+	    "Mails handed back to Postfix, from the connection to its answer.", NULL,
+	    reinjection),
 };
 
 /* All but what the two directions are told apart by. */

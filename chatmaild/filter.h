@@ -16,6 +16,15 @@
 
 struct filter_conn;
 
+/* Mails by their size, for what takes longer the more there is of it. */
+enum filter_size {
+	FILTER_SMALL,  /* held as a whole before Postfix is bothered */
+	FILTER_MEDIUM, /* to FILTER_MEDIUM_MAX */
+	FILTER_LARGE,
+	FILTER_SIZES,
+};
+#define FILTER_MEDIUM_MAX (1024 * 1024) /* bytes */
+
 struct filter_counters {
 	uint64_t sessions;
 	uint64_t connections, in_flight; /* gauges */
@@ -27,6 +36,8 @@ struct filter_counters {
 	uint64_t protocol_errors; /* bad commands, replies 500 to 503 */
 	uint64_t too_many_recipients;
 	uint64_t abandoned; /* mails whose client left before the reply */
+	struct histogram seconds[FILTER_SIZES]; /* from DATA to the reply */
+	struct histogram reinjection;           /* of a mail that was handed back */
 	uint64_t reinjected, reinject_refused_4xx, reinject_refused_5xx,
 	    reinject_trouble;
 };

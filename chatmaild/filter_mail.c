@@ -18,6 +18,8 @@ struct filter_mail {
 	void *arg;
 	struct smtp_data data;
 	uint64_t max_bytes;
+	int64_t began;           /* histogram_clock() at DATA */
+	int64_t reinjected;      /* and when the re-injection was begun */
 	struct message *message; /* NULL once judged or refused */
 	struct verdict verdict;  /* WAIT until judged */
 	bool refused;            /* only the end is still looked for */
@@ -145,6 +147,7 @@ static void on_reinject_reply(
 	char *reply = reply_format(code, text);
 
 	mail_count_reinject(m, outcome, code);
+	histogram_since(&m->filter->counters.reinjection, m->reinjected);
 	reinject_destroy(m->reinject);
 	m->reinject = NULL;
 	if (m->ended) {
@@ -173,6 +176,7 @@ static void mail_open_reinject(struct filter_mail *m)
 		.nrcpt = m->envelope->nrcpt,
 	};
 
+	m->reinjected = histogram_clock();
 	m->reinject = reinject_create(m->filter->daemon->base,
 	    m->filter->direction == MAIL_OUTGOING ? &config->reinject_outgoing
 						  : &config->reinject_incoming,
@@ -310,6 +314,7 @@ struct filter_mail *filter_mail_create(struct filter *f,
 	m->envelope = envelope;
 	m->events = events;
 	m->arg = arg;
+	m->began = histogram_clock();
 	m->max_bytes = (uint64_t)f->daemon->config->max_message_size;
 	smtp_data_init(&m->data);
 	m->message = message_create(f->direction);
@@ -320,11 +325,21 @@ struct filter_mail *filter_mail_create(struct filter *f,
 	return m;
 }
 
+static enum filter_size size_class(uint64_t bytes)
+{
+	return bytes <= FILTER_HOLD_MAX     ? FILTER_SMALL
+	       : bytes <= FILTER_MEDIUM_MAX ? FILTER_MEDIUM
+					    : FILTER_LARGE;
+}
+
 void filter_mail_destroy(struct filter_mail *m)
 {
 	if (!m)
 		return;
-	if (!m->reply)
+	if (m->reply)
+		histogram_since(
+		    &m->filter->counters.seconds[size_class(m->data.bytes)], m->began);
+	else
 		m->filter->counters.abandoned++;
 	m->filter->counters.in_flight--;
 	mail_give_up(m);

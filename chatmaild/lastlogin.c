@@ -13,6 +13,7 @@
 
 struct lastlogin_counters {
 	struct dict_counters dict;
+	uint64_t logins;
 	uint64_t unknown; /* logins of accounts that are not there */
 };
 
@@ -67,6 +68,7 @@ static bool apply(struct lastlogin *l, const struct dict_set *set)
 		return false;
 	switch (users_login(l->server.daemon->users, address, seconds)) {
 	case USERS_FOUND:
+		l->counters.logins++;
 		return true;
 	case USERS_TROUBLE:
 		return false;
@@ -131,6 +133,8 @@ static const void *lastlogin_counters(void *state)
 
 static const struct metric_def lastlogin_metrics[] = {
 	DICT_METRICS(struct lastlogin_counters),
+	{ "chatmail_logins_total", "Logins that Dovecot reported: of IMAP clients.",
+	    OPENMETRICS_COUNTER, NULL, offsetof(struct lastlogin_counters, logins) },
 	{ "chatmail_lastlogin_unknown_total", "Logins of accounts that are not there.",
 	    OPENMETRICS_COUNTER, NULL, offsetof(struct lastlogin_counters, unknown) },
 };

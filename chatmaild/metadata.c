@@ -427,24 +427,13 @@ static const void *metadata_counters(void *state)
 }
 
 #define COUNTER(field) offsetof(struct metadata_counters, field)
-#define REQUESTS       "chatmail_dict_requests_total", "Requests of Dovecot."
-#define REPLIES        "chatmail_dict_replies_total", "Replies to lookups and commits."
 #define TOKENS         "chatmail_tokens_total", "Device tokens that clients sent."
 #define TURN           "chatmail_turn_total", "TURN credentials asked for."
 #define ENDED          "chatmail_push_total", "Notifications, by what became of a try."
 
 static const struct metric_def metadata_metrics[] = {
-	{ REQUESTS, OPENMETRICS_COUNTER, "kind=\"lookup\"", COUNTER(dict.lookups) },
-	{ REQUESTS, OPENMETRICS_COUNTER, "kind=\"iterate\"", COUNTER(dict.iterations) },
-	{ REQUESTS, OPENMETRICS_COUNTER, "kind=\"commit\"", COUNTER(dict.commits) },
-	{ REPLIES, OPENMETRICS_COUNTER, "result=\"found\"", COUNTER(dict.found) },
-	{ REPLIES, OPENMETRICS_COUNTER, "result=\"not_found\"",
-	    COUNTER(dict.not_found) },
-	{ REPLIES, OPENMETRICS_COUNTER, "result=\"failed\"", COUNTER(dict.failed) },
-	{ "chatmail_dict_bad_requests_total", "Requests nobody can make sense of.",
-	    OPENMETRICS_COUNTER, NULL, COUNTER(dict.bad_requests) },
-	{ "chatmail_dict_connections", "Connections open now.", OPENMETRICS_GAUGE, NULL,
-	    COUNTER(dict.connections) },
+	DICT_METRICS(struct metadata_counters),
+	DICT_LOOKUP_TIME(struct metadata_counters),
 	{ TOKENS, OPENMETRICS_COUNTER, "result=\"kept\"", COUNTER(tokens_set) },
 	{ TOKENS, OPENMETRICS_COUNTER, "result=\"refused\"", COUNTER(tokens_refused) },
 	{ TURN, OPENMETRICS_COUNTER, "result=\"given\"", COUNTER(turn_given) },

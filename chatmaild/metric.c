@@ -7,8 +7,9 @@
 #include <string.h>
 
 /* Bytes; names, help and labels are literals of ours, and far shorter. */
-#define TEXT_MAX   1024
-#define LABELS_MAX 256
+#define TEXT_MAX     1024
+#define LABELS_MAX   256
+#define NAME_LEN_MAX 128
 
 static const char *type_name(enum openmetrics_type type)
 {
@@ -64,15 +65,42 @@ static const char *join_labels(
 	return buf;
 }
 
+/* Buckets are cumulative, the last one is all there are. */
+static void write_histogram(struct evbuffer *out, const char *name, const char *labels,
+    const struct histogram *h)
+{
+	char full[NAME_LEN_MAX], le[LABELS_MAX], all[LABELS_MAX];
+	uint64_t count = 0;
+
+	snprintf(full, sizeof(full), "%s_bucket", name);
+	for (unsigned i = 0; i <= HISTOGRAM_BOUNDS; i++) {
+		snprintf(le, sizeof(le), "le=\"%s\"",
+		    i < HISTOGRAM_BOUNDS ? histogram_bounds[i].text : "+Inf");
+		count += h->count[i];
+		write_sample(out, full, join_labels(all, labels, le), (double)count);
+	}
+	snprintf(full, sizeof(full), "%s_sum", name);
+	write_sample(out, full, labels, (double)h->sum_ns / 1e9);
+	snprintf(full, sizeof(full), "%s_count", name);
+	write_sample(out, full, labels, (double)count);
+}
+
 static void write_row(struct evbuffer *out, const struct metric_source *source,
     const struct metric_def *def)
 {
-	char labels[LABELS_MAX];
+	const char *field = (const char *)source->counters + def->offset;
+	char buf[LABELS_MAX];
+	const char *labels = join_labels(buf, source->labels, def->labels);
+	struct histogram h;
 	uint64_t value;
 
-	memcpy(&value, (const char *)source->counters + def->offset, sizeof(value));
-	write_sample(out, def->name, join_labels(labels, source->labels, def->labels),
-	    (double)value);
+	if (def->type == OPENMETRICS_HISTOGRAM) {
+		memcpy(&h, field, sizeof(h));
+		write_histogram(out, def->name, labels, &h);
+		return;
+	}
+	memcpy(&value, field, sizeof(value));
+	write_sample(out, def->name, labels, (double)value);
 }
 
 /* Is there a row of this name before row number row of source? */
@@ -115,9 +143,10 @@ void metric_write(struct evbuffer *out, enum metric_format format,
 	}
 }
 
-void metric_write_gauge(struct evbuffer *out, enum metric_format format,
-    const char *name, const char *help, const char *labels, double value)
+void metric_write_number(struct evbuffer *out, enum metric_format format,
+    enum openmetrics_type type, const char *name, const char *help, const char *labels,
+    double value)
 {
-	write_family(out, format, name, help, OPENMETRICS_GAUGE);
+	write_family(out, format, name, help, type);
 	write_sample(out, name, labels, value);
 }

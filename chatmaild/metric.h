@@ -1,6 +1,7 @@
 /*
  * Metrics are fields of a service's own counters struct, described by a table right
- * below it; /metrics walks the tables. Every field is a uint64_t.
+ * below it; /metrics walks the tables. A field is a uint64_t, or a struct histogram of
+ * durations.
  *
  * Both text formats want the samples of one family together, its description once. So a
  * page is made of sources (a table and the counters it is read from): rows of one name
@@ -13,14 +14,16 @@
 
 #include <event2/buffer.h>
 
+#include "chatmaild/histogram.h"
 #include "proto/openmetrics.h"
 
 struct metric_def {
-	const char *name; /* chatmail_..., ends in _total for a counter */
+	/* chatmail_..., ends in _total for a counter, in _seconds for a histogram */
+	const char *name;
 	const char *help; /* a sentence; the first one of a name is shown */
 	enum openmetrics_type type;
 	const char *labels; /* NULL, or 'reason="load"' */
-	size_t offset;      /* of a uint64_t in the counters struct */
+	size_t offset;      /* of the field in the counters struct */
 };
 
 struct metric_source {
@@ -41,7 +44,8 @@ void metric_write(struct evbuffer *out, enum metric_format format,
     const struct metric_source *sources, size_t nsources);
 
 /* A family of one sample that is no whole number. */
-void metric_write_gauge(struct evbuffer *out, enum metric_format format,
-    const char *name, const char *help, const char *labels, double value);
+void metric_write_number(struct evbuffer *out, enum metric_format format,
+    enum openmetrics_type type, const char *name, const char *help, const char *labels,
+    double value);
 
 #endif

@@ -28,6 +28,7 @@ struct notify {
 	uint64_t unwarned; /* failed requests since */
 	struct notify_counters {
 		uint64_t ok, gone, busy, refused, broken, other;
+		struct histogram answered;
 		struct h2_counters
 		    h2; /* a copy, those of former connections included */
 	} counters;
@@ -90,8 +91,10 @@ static void on_done(void *arg, enum h2_outcome outcome, unsigned status)
 
 	if (n->stopping)
 		return;
-	if (outcome == H2_ANSWERED)
+	if (outcome == H2_ANSWERED) {
 		count_status(&n->counters, status);
+		histogram_since(&n->counters.answered, push->sent);
+	}
 	if (result == PUSH_FAILED)
 		notify_warn(n, status);
 	push_queue_finish(n->daemon->pushes, push, result, time(NULL));
@@ -105,6 +108,7 @@ static void notify_pump(struct notify *n)
 
 	while (h2_room(n->h2) > 0 && (push = push_queue_take(q, now))) {
 		push->stream = n;
+		push->sent = histogram_clock();
 		h2_post(n->h2, span_of(push->token), on_done, push);
 	}
 }
@@ -266,6 +270,9 @@ static const struct metric_def notify_metrics[] = {
 	{ ANSWERS, "code=\"4xx\"", COUNTER(refused) },
 	{ ANSWERS, "code=\"5xx\"", COUNTER(broken) },
 	{ ANSWERS, "code=\"other\"", COUNTER(other) },
+	{ "chatmail_push_seconds",
+	    "Notifications that the notification service answered, from the request.",
+	    OPENMETRICS_HISTOGRAM, NULL, COUNTER(answered) },
 	{ UNANSWERED, "reason=\"reset\"", COUNTER(h2.resets) },
 	{ UNANSWERED, "reason=\"timeout\"", COUNTER(h2.timeouts) },
 };

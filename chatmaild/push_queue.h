@@ -40,6 +40,7 @@ struct push {
 	char *token;
 	bool again;   /* a message came while it was in flight */
 	void *stream; /* the sender's own, NULL at first */
+	int64_t sent; /* the same, 0 at first */
 };
 
 struct push_counters {

@@ -4,12 +4,14 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "chatmaild/expiry.h"
 #include "chatmaild/stall.h"
+#include "chatmaild/store.h"
 #include "chatmaild/users.h"
 #include "chatmaild/worker.h"
 
@@ -17,11 +19,13 @@
 
 /* What every listener counts; one set per service, told apart by its label. */
 struct listener_counters {
-	uint64_t open, accepted, refused;
+	uint64_t open, max, accepted, refused;
 };
 static const struct metric_def listener_metrics[] = {
 	{ "chatmail_connections", "Connections open now.", OPENMETRICS_GAUGE, NULL,
 	    offsetof(struct listener_counters, open) },
+	{ "chatmail_connections_max", "How many of them there may be.",
+	    OPENMETRICS_GAUGE, NULL, offsetof(struct listener_counters, max) },
 	{ "chatmail_connections_accepted_total", "Connections accepted.",
 	    OPENMETRICS_COUNTER, NULL, offsetof(struct listener_counters, accepted) },
 	{ "chatmail_connections_refused_total",
@@ -31,8 +35,12 @@ static const struct metric_def listener_metrics[] = {
 };
 
 struct process_gauges {
-	uint64_t start_time, resident, open_fds, worker_queue;
+	uint64_t start_time, resident, open_fds, max_fds;
+	uint64_t hashers, workers, writer; /* jobs */
 };
+#define QUEUE                                                                          \
+	"chatmail_worker_queue", "Jobs waiting for or running on worker threads.",     \
+	    OPENMETRICS_GAUGE
 static const struct metric_def process_metrics[] = {
 	{ "chatmail_start_time_seconds", "When the daemon started, Unix time.",
 	    OPENMETRICS_GAUGE, NULL, offsetof(struct process_gauges, start_time) },
@@ -40,8 +48,11 @@ static const struct metric_def process_metrics[] = {
 	    offsetof(struct process_gauges, resident) },
 	{ "chatmail_open_fds", "Open file descriptors.", OPENMETRICS_GAUGE, NULL,
 	    offsetof(struct process_gauges, open_fds) },
-	{ "chatmail_worker_queue", "Jobs waiting for or running on worker threads.",
-	    OPENMETRICS_GAUGE, NULL, offsetof(struct process_gauges, worker_queue) },
+	{ "chatmail_max_fds", "How many of them there may be.", OPENMETRICS_GAUGE, NULL,
+	    offsetof(struct process_gauges, max_fds) },
+	{ QUEUE, "threads=\"hash\"", offsetof(struct process_gauges, hashers) },
+	{ QUEUE, "threads=\"disk\"", offsetof(struct process_gauges, workers) },
+	{ QUEUE, "threads=\"store\"", offsetof(struct process_gauges, writer) },
 };
 
 #define NROWS(table) (sizeof(table) / sizeof((table)[0]))
@@ -78,6 +89,21 @@ static uint64_t open_fds(void)
 	return n > 3 ? n - 3 : 0; /* ".", ".." and the directory itself */
 }
 
+static double cpu_seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static uint64_t max_fds(void)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? (uint64_t)limit.rlim_cur : 0;
+}
+
 static void write_accounts(
     const struct daemon *d, struct evbuffer *out, enum metric_format format)
 {
@@ -102,6 +128,17 @@ static void write_expiry(
 	metric_write(out, format, &source, 1);
 }
 
+static void write_store(
+    const struct daemon *d, struct evbuffer *out, enum metric_format format)
+{
+	struct store_counters counters;
+	const struct metric_source source = { store_metrics, nstore_metrics, &counters,
+		NULL };
+
+	store_read_counters(d->store, &counters);
+	metric_write(out, format, &source, 1);
+}
+
 static void write_process(
     const struct daemon *d, struct evbuffer *out, enum metric_format format)
 {
@@ -109,14 +146,21 @@ static void write_process(
 		.start_time = (uint64_t)d->started,
 		.resident = resident_bytes(),
 		.open_fds = open_fds(),
-		.worker_queue = workers_queued(d->hashers) + workers_queued(d->workers),
+		.max_fds = max_fds(),
+		.hashers = workers_queued(d->hashers),
+		.workers = workers_queued(d->workers),
+		.writer = store_queued(d->store),
 	};
 	const struct metric_source source = { process_metrics, NROWS(process_metrics),
 		&gauges, NULL };
 
-	metric_write_gauge(out, format, "chatmail_build_info",
+	metric_write_number(out, format, OPENMETRICS_GAUGE, "chatmail_build_info",
 	    "The version that runs; always 1.", "version=\"" CHATMAILD_VERSION "\"", 1);
-	metric_write_gauge(out, format, "chatmail_loop_stall_seconds",
+	metric_write_number(out, format, OPENMETRICS_COUNTER,
+	    "chatmail_cpu_seconds_total", "CPU time of all threads.", NULL,
+	    cpu_seconds());
+	metric_write_number(out, format, OPENMETRICS_GAUGE,
+	    "chatmail_loop_stall_seconds",
 	    "How late the event loop ran at worst in the last minute, sampled once a "
 	    "second.",
 	    NULL, (double)stall_worst_us(d->stall) / 1e6);
@@ -141,6 +185,7 @@ static void write_listeners(struct evbuffer *out, enum metric_format format,
 			continue;
 		counters[used] = (struct listener_counters){
 			.open = listener_connections(l),
+			.max = running[i].service->max_connections,
 			.accepted = listener_accepted(l),
 			.refused = listener_refused(l),
 		};
@@ -186,6 +231,7 @@ void scrape_write(
 	write_process(d, out, format);
 	write_accounts(d, out, format);
 	write_expiry(d, out, format);
+	write_store(d, out, format);
 	write_listeners(out, format, running, n);
 	write_services(out, format, running, n);
 	if (format == METRIC_OPENMETRICS)

@@ -46,10 +46,28 @@ static const char *const migrations[] = {
 };
 #define VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
 
+#define COUNTERS(field) offsetof(struct store_counters, field)
+#define SIZE            "chatmail_store_size_bytes", "The database on disk.", OPENMETRICS_GAUGE
+const struct metric_def store_metrics[] = {
+	{ "chatmail_store_commit_seconds",
+	    "Transactions of the database, until they are on disk.",
+	    OPENMETRICS_HISTOGRAM, NULL, COUNTERS(commits) },
+	{ "chatmail_store_operations_total", "Operations in these transactions.",
+	    OPENMETRICS_COUNTER, NULL, COUNTERS(operations) },
+	{ "chatmail_store_failures_total", "Operations that failed.",
+	    OPENMETRICS_COUNTER, NULL, COUNTERS(failed) },
+	{ SIZE, "file=\"database\"", COUNTERS(file_bytes) },
+	{ SIZE, "file=\"log\"", COUNTERS(wal_bytes) },
+};
+const size_t nstore_metrics = sizeof(store_metrics) / sizeof(store_metrics[0]);
+
 struct store {
 	char path[STORE_PATH_MAX];
-	sqlite3 *reader; /* the loop's */
 	struct workers *writer;
+
+	/* The loop's. */
+	sqlite3 *reader;
+	struct store_counters counters; /* all but the sizes */
 
 	/* The writer thread's. */
 	sqlite3 *db;
@@ -274,9 +292,13 @@ static void begin_group(void *arg)
 static void commit_group(void *arg)
 {
 	struct store *s = arg;
+	int64_t began = histogram_clock();
 
 	if (s->group_result == SQLITE_OK)
 		s->group_result = sqlite3_exec(s->db, "COMMIT", NULL, NULL, NULL);
+	/* The loop counts; on this thread there is nothing it may read. */
+	if (s->group_result == SQLITE_OK && s->group)
+		s->group->commit_ns = histogram_clock() - began;
 	if (s->group_result != SQLITE_OK && !sqlite3_get_autocommit(s->db))
 		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 	if (s->group_result != SQLITE_OK)
@@ -322,7 +344,12 @@ static void finish_op(struct job *job)
 {
 	struct store_op *op =
 	    (struct store_op *)((char *)job - offsetof(struct store_op, job));
+	struct store_counters *n = &op->store->counters;
 
+	n->operations++;
+	n->failed += op->result != SQLITE_OK;
+	if (op->commit_ns)
+		histogram_observe(&n->commits, op->commit_ns);
 	op->done(op, op->result);
 }
 
@@ -382,9 +409,31 @@ void store_close(struct store *s)
 void store_submit(struct store *s, struct store_op *op)
 {
 	op->store = s;
+	op->commit_ns = 0;
 	op->job.run = run_op;
 	op->job.done = finish_op;
 	workers_submit(s->writer, &op->job);
+}
+
+size_t store_queued(const struct store *s)
+{
+	return s ? workers_queued(s->writer) : 0;
+}
+
+static uint64_t file_size(const struct store *s, const char *suffix)
+{
+	char path[STORE_PATH_MAX + 8];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s%s", s->path, suffix);
+	return stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+void store_read_counters(const struct store *s, struct store_counters *counters)
+{
+	*counters = s->counters;
+	counters->file_bytes = file_size(s, "");
+	counters->wal_bytes = file_size(s, "-wal");
 }
 
 sqlite3_stmt *store_prepare(struct store *s, const char *sql)

@@ -14,6 +14,7 @@
 #include <sqlite3.h>
 #include <stdbool.h>
 
+#include "chatmaild/metric.h"
 #include "chatmaild/worker.h"
 #include "proto/span.h"
 
@@ -34,7 +35,17 @@ struct store_op {
 	struct store *store;
 	struct store_op *next; /* in the same transaction */
 	int result;
+	int64_t commit_ns; /* of the transaction, in one operation of it; else 0 */
 };
+
+/* Monitoring reads these. */
+struct store_counters {
+	struct histogram commits;       /* transactions, fsync included */
+	uint64_t operations, failed;    /* failed: result is not SQLITE_OK */
+	uint64_t file_bytes, wal_bytes; /* gauges */
+};
+extern const struct metric_def store_metrics[];
+extern const size_t nstore_metrics;
 
 /*
  * Open STATE_DIR/chatmaild.sqlite, make or migrate its tables. *fresh is set if the
@@ -47,6 +58,10 @@ struct store *store_open(struct event_base *base, const char *state_dir, bool *f
 void store_close(struct store *s);
 
 void store_submit(struct store *s, struct store_op *op);
+
+/* On the loop: how many wait or run, and what was counted so far. */
+size_t store_queued(const struct store *s);
+void store_read_counters(const struct store *s, struct store_counters *counters);
 
 /*
  * A prepared statement of the reading connection, kept for the store's life. Reset it

@@ -9,6 +9,7 @@
 #include "chatmaild/admission.h"
 #include "chatmaild/census.h"
 #include "chatmaild/daemon.h"
+#include "chatmaild/histogram.h"
 #include "chatmaild/password.h"
 
 struct users;
@@ -31,6 +32,7 @@ struct users_counters {
 	uint64_t hits, misses;       /* of the cache */
 	uint64_t known, cache_bytes; /* gauges: accounts in the cache, their memory */
 	uint64_t created;
+	struct histogram creation; /* of those */
 	uint64_t refused_closed, refused_password, refused_name, refused_load,
 	    refused_memory, refused_disk; /* creations */
 	uint64_t create_failed;

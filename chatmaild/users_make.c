@@ -25,6 +25,7 @@ struct creation {
 	struct creation *next, **link; /* in users->creations */
 	struct users *users;
 	struct waiter *waiters, **last_waiter;
+	int64_t asked; /* histogram_clock() of the first of them */
 
 	struct job job;
 	struct store_op op;
@@ -129,6 +130,7 @@ static void row_done(struct store_op *op, int result)
 		users_put(u, &c->row);
 		census_apply(u->census, &c->change, 1);
 		u->counters.created++;
+		histogram_since(&u->counters.creation, c->asked);
 		log_info("Created address: %s", c->row.address);
 		creation_end(c, USERS_FOUND);
 		return;
@@ -262,7 +264,9 @@ static struct creation *creation_start(
 	if (!c)
 		abort();
 	c->users = u;
+	c->by_operator = by_operator;
 	c->last_waiter = &c->waiters;
+	c->asked = histogram_clock();
 	users_copy_address(c->row.address, address);
 	c->password_len = password.len;
 	if (c->password_len > sizeof(c->password))

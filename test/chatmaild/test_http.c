@@ -110,7 +110,7 @@ static const struct ask_case {
 		"chatmail_http_requests_total{service=\"http\",code=\"200\"} 1\n" },
 	    { NULL } },
 	{ "HTTP/1.0", "GET /metrics HTTP/1.0\r\n\r\n", "HTTP/1.0 200 ",
-	    { "chatmail_build_info{version=\"", "chatmail_worker_queue 0\n",
+	    { "chatmail_build_info{version=\"", "chatmail_worker_queue{threads=\"hash\"} 0\n",
 		"chatmail_loop_stall_seconds ", "chatmail_open_fds " },
 	    { NULL } },
 	{ "query is no other place", "GET /metrics?x=1 HTTP/1.0\r\n\r\n",

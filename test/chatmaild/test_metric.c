@@ -1,6 +1,7 @@
 /* Tables to text: each family once, in both formats. */
 #include "chatmaild/metric.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "test/support.h"
@@ -91,12 +92,83 @@ static void page(void **state)
 	evbuffer_free(out);
 }
 
+struct times {
+	struct histogram took;
+};
+static const struct metric_def times_metrics[] = {
+	{ "chatmail_took_seconds", "How long.", OPENMETRICS_HISTOGRAM, "size=\"small\"",
+	    offsetof(struct times, took) },
+};
+
+/* A line of the page that says this. */
+static void assert_line(struct span page, const char *line)
+{
+	char text[256];
+
+	/* The page's first line has none before it. */
+	snprintf(text, sizeof(text), "\n%s\n", line);
+	if (!memmem(page.data, page.len, text, strlen(text)) &&
+	    !span_starts(page, text + 1))
+		fail_msg("not there: %s in\n%.*s", line, (int)page.len, page.data);
+}
+
+static void histogram(void **state)
+{
+	static const enum metric_format formats[] = { METRIC_TEXT, METRIC_OPENMETRICS };
+	struct times times = { 0 };
+	const struct metric_source source = { times_metrics, 1, &times,
+		"service=\"a\"" };
+
+	histogram_observe(&times.took, 10000);         /* on a bound: within it */
+	histogram_observe(&times.took, 10001);         /* the next one */
+	histogram_observe(&times.took, 1500000000);    /* a second and a half */
+	histogram_observe(&times.took, 3600000000000); /* above all */
+	histogram_observe(&times.took, -1);            /* no less than nothing */
+	for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
+		struct evbuffer *out = evbuffer_new();
+		struct span text;
+
+		metric_write(out, formats[i], &source, 1);
+		text = page_of(out);
+#define LINE "service=\"a\",size=\"small\""
+		assert_line(text, "# TYPE chatmail_took_seconds histogram");
+		assert_line(
+		    text, "chatmail_took_seconds_bucket{" LINE ",le=\"1e-05\"} 2");
+		assert_line(
+		    text, "chatmail_took_seconds_bucket{" LINE ",le=\"2.5e-05\"} 3");
+		assert_line(
+		    text, "chatmail_took_seconds_bucket{" LINE ",le=\"1.0\"} 3");
+		assert_line(
+		    text, "chatmail_took_seconds_bucket{" LINE ",le=\"2.5\"} 4");
+		assert_line(
+		    text, "chatmail_took_seconds_bucket{" LINE ",le=\"30.0\"} 4");
+		assert_line(
+		    text, "chatmail_took_seconds_bucket{" LINE ",le=\"+Inf\"} 5");
+		assert_line(text, "chatmail_took_seconds_sum{" LINE "} 3601.500020001");
+		assert_line(text, "chatmail_took_seconds_count{" LINE "} 5");
+		evbuffer_free(out);
+	}
+}
+
+/* What the label says is what is compared with; and they rise. */
+static void bounds(void **state)
+{
+	for (unsigned i = 0; i < HISTOGRAM_BOUNDS; i++) {
+		assert_true(strtod(histogram_bounds[i].text, NULL) * 1e9 - 0.5 <
+				(double)histogram_bounds[i].ns &&
+			    (double)histogram_bounds[i].ns <
+				strtod(histogram_bounds[i].text, NULL) * 1e9 + 0.5);
+		assert_true(
+		    i == 0 || histogram_bounds[i - 1].ns < histogram_bounds[i].ns);
+	}
+}
+
 static void gauge(void **state)
 {
 	struct evbuffer *out = evbuffer_new();
 
-	metric_write_gauge(
-	    out, METRIC_OPENMETRICS, "chatmail_s", "Late.", "a=\"b\"", 0.25);
+	metric_write_number(out, METRIC_OPENMETRICS, OPENMETRICS_GAUGE, "chatmail_s",
+	    "Late.", "a=\"b\"", 0.25);
 	support_assert_span(
 	    page_of(out), span_of("# TYPE chatmail_s gauge\n# HELP chatmail_s Late.\n"
 				  "chatmail_s{a=\"b\"} 0.25\n"));
@@ -107,6 +179,8 @@ int main(void)
 {
 	static const struct support_test tests[] = {
 		{ SUPPORT_TABLE(page, page_cases) },
+		{ SUPPORT_TEST(histogram) },
+		{ SUPPORT_TEST(bounds) },
 		{ SUPPORT_TEST(gauge) },
 	};
 
