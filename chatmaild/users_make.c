@@ -264,7 +264,6 @@ static struct creation *creation_start(
 	if (!c)
 		abort();
 	c->users = u;
-	c->by_operator = by_operator;
 	c->last_waiter = &c->waiters;
 	c->asked = histogram_clock();
 	users_copy_address(c->row.address, address);
