@@ -173,3 +173,16 @@ enum admission admission_check(struct admission_control *a, const struct config 
 	log_machine(a, config, answer);
 	return answer;
 }
+
+enum admission admission_check_form(
+    const struct config *config, struct span address, struct span password)
+{
+	struct span local, domain;
+
+	if (check_password(config, password))
+		return ADMISSION_PASSWORD;
+	if (!address_split(address, &local, &domain) || address.len > NAME_MAX ||
+	    !address_local_creatable(local))
+		return ADMISSION_NAME;
+	return ADMISSION_OK;
+}

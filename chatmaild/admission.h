@@ -47,4 +47,11 @@ enum admission admission_open(
 enum admission admission_check(struct admission_control *a, const struct config *config,
     struct span address, struct span password, int64_t now_ms);
 
+/*
+ * The same for an account that the operator asks for: only what no mailbox and no login can
+ * do without. OK, NAME or PASSWORD; logs nothing.
+ */
+enum admission admission_check_form(
+    const struct config *config, struct span address, struct span password);
+
 #endif

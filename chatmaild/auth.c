@@ -187,7 +187,8 @@ static void passdb(struct dict_conn *c, struct span password, struct span addres
 		answer = users_find(d->users, address, &user);
 
 	if (answer == USERS_ABSENT)
-		users_make(d->users, address, password, on_made, dict_conn_defer(c));
+		users_make(
+		    d->users, address, password, NULL, on_made, dict_conn_defer(c));
 	else
 		reply_answer(c, answer, &user);
 }

@@ -46,6 +46,7 @@ static const struct service *const service_table[] = {
 	&incoming_service,
 	&http_service,
 	&metrics_service,
+	&admin_service,
 };
 
 /* What only daemon_run() needs; lives on its stack. */
@@ -235,12 +236,12 @@ static void on_terminate(evutil_socket_t sig, short what, void *arg)
 	on_drain_timer(-1, EV_TIMEOUT, r);
 }
 
-static void replace_config(struct daemon *d, struct config *fresh)
+static void replace_config(
+    struct daemon *d, struct config *fresh, char changed[DAEMON_CHANGED_MAX])
 {
 	struct config *old = (struct config *)d->config;
-	char changed[512];
 
-	if (reload_keep_fixed(fresh, old, changed, sizeof(changed)) > 0)
+	if (reload_keep_fixed(fresh, old, changed, DAEMON_CHANGED_MAX) > 0)
 		log_warning(
 		    "%s: restart to make these changes work: %s", fresh->path, changed);
 	d->config = fresh;
@@ -249,25 +250,32 @@ static void replace_config(struct daemon *d, struct config *fresh)
 	config_free(old);
 }
 
-static void on_reload(evutil_socket_t sig, short what, void *arg)
+int daemon_reload(struct daemon *d, char changed[DAEMON_CHANGED_MAX])
 {
-	struct runner *r = arg;
-	struct daemon *d = r->daemon;
 	struct config *fresh;
+	char status[STATUS_MAX];
 
-	if (d->draining)
-		return;
 	systemd_reloading();
 	fresh = reload_read(d->config->path);
 	if (fresh) {
-		replace_config(d, fresh);
+		replace_config(d, fresh, changed);
 		log_info("%s: read again", d->config->path);
 	} else {
 		log_error("%s: not taken over, the config from before stays in force",
 		    d->config->path);
 	}
-	format_status(d, r->status);
-	systemd_ready(r->status);
+	format_status(d, status);
+	systemd_ready(status);
+	return fresh ? 0 : -1;
+}
+
+static void on_reload(evutil_socket_t sig, short what, void *arg)
+{
+	struct runner *r = arg;
+	char changed[DAEMON_CHANGED_MAX];
+
+	if (!r->daemon->draining)
+		daemon_reload(r->daemon, changed);
 }
 
 static struct event *add_event(struct event *ev, const struct timeval *interval)

@@ -43,6 +43,13 @@ struct daemon *daemon_create(struct config *config);
  * is owed go out, for a few seconds at most. SIGHUP re-reads the config.
  */
 void daemon_run(struct daemon *d);
+
+/*
+ * Read the config again, as SIGHUP asks. 0, with the keys that differ and need a restart in
+ * changed, blank-separated; or -1, logged, and all stays as it was.
+ */
+#define DAEMON_CHANGED_MAX 512
+int daemon_reload(struct daemon *d, char changed[DAEMON_CHANGED_MAX]);
 void daemon_destroy(struct daemon *d);
 
 #endif

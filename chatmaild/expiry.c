@@ -290,7 +290,14 @@ static void slice_done(struct job *job)
 		event_active(x->again, EV_TIMEOUT, 0);
 }
 
-/* The next slice, once the store has kept up with what the last one removed. */
+/* Somebody watches who cannot take more now. */
+static bool is_held(const struct expiry *x)
+{
+	return x->watched && x->watcher.full && x->watcher.full(x->watcher.arg);
+}
+
+/* The next slice, once the store has kept up with what the last one removed, and who
+ * watches with what he was told. */
 static void on_again(evutil_socket_t fd, short what, void *arg)
 {
 	static const struct timeval soon = { .tv_usec = 20000 };
@@ -300,8 +307,9 @@ static void on_again(evutil_socket_t fd, short what, void *arg)
 		run_end(x, x->run);
 		return;
 	}
-	if (users_remembering(x->daemon->users) >
-	    USERS_REMEMBER_MAX - REMOVED_MAX - USERS_REMEMBER_MAX / 4) {
+	if (is_held(x) ||
+	    users_remembering(x->daemon->users) >
+		USERS_REMEMBER_MAX - REMOVED_MAX - USERS_REMEMBER_MAX / 4) {
 		event_add(x->again, &soon);
 		return;
 	}

@@ -79,6 +79,7 @@ extern const struct service incoming_service;
 extern const struct service notify_service;  /* push notifications, no listener */
 extern const struct service http_service;    /* GET /metrics on a UNIX socket */
 extern const struct service metrics_service; /* the same on metrics_address */
+extern const struct service admin_service;   /* the operator's tool, JSON lines */
 
 /* One started service, as the metrics and the shutdown see it. */
 struct running_service {

@@ -67,15 +67,21 @@ enum users_answer users_find(struct users *u, struct span address, struct user *
  */
 bool users_is_unseen(const struct users *u, struct span address);
 
+/* Who wants an account. */
+struct users_applicant {
+	bool is_operator; /* who may choose any name, whatever strangers hear now */
+};
+
 /*
- * Make an account, or find it if it is there after all; address is address_is_path().
+ * Make an account, or find it if it is there after all; address is address_is_path(); by
+ * may be NULL: a login that nothing is known of.
  * done is called on the loop, maybe before this returns, maybe much later: USERS_FOUND
  * with the account (its file and row durable), or why not. Calls for one address while its creation runs share it: the
  * first one's password counts, all get the same hash.
  */
 typedef void users_done(void *arg, enum users_answer answer, const struct user *user);
 void users_make(struct users *u, struct span address, struct span password,
-    users_done *done, void *arg);
+    const struct users_applicant *by, users_done *done, void *arg);
 
 /*
  * Last login; seconds since 1970, floored to the day. FOUND, ABSENT, or TROUBLE

@@ -30,6 +30,7 @@ struct creation {
 	struct job job;
 	struct store_op op;
 	bool looking; /* the account may exist */
+	bool by_operator;
 	enum mailbox_state state;
 	bool hashed;
 	int error; /* errno of the files, 0 if made */
@@ -209,10 +210,16 @@ static void hash_done(struct job *job)
 	workers_submit(c->users->daemon->workers, &c->job);
 }
 
-static enum admission admit(struct users *u, struct span address, struct span password)
+static enum admission admit(struct creation *c)
 {
-	enum admission answer = admission_check(&u->admission, u->daemon->config,
-	    address, password, users_clock_ns(CLOCK_MONOTONIC) / 1000000);
+	struct users *u = c->users;
+	const struct config *config = u->daemon->config;
+	struct span address = span_of(c->row.address),
+		    password = span_make(c->password, c->password_len);
+	enum admission answer =
+	    c->by_operator ? admission_check_form(config, address, password)
+			   : admission_check(&u->admission, config, address, password,
+				 users_clock_ns(CLOCK_MONOTONIC) / 1000000);
 	uint64_t *const counters[ADMISSION_ANSWERS] = {
 		[ADMISSION_CLOSED] = &u->counters.refused_closed,
 		[ADMISSION_PASSWORD] = &u->counters.refused_password,
@@ -245,8 +252,7 @@ static void look_done(struct job *job)
 		creation_found(c);
 	} else if (u->stopping) {
 		creation_end(c, USERS_TROUBLE);
-	} else if (admit(u, span_of(c->row.address),
-		       span_make(c->password, c->password_len)) != ADMISSION_OK) {
+	} else if (admit(c) != ADMISSION_OK) {
 		creation_end(c, USERS_REFUSED);
 	} else {
 		c->looking = false;
@@ -257,13 +263,14 @@ static void look_done(struct job *job)
 }
 
 static struct creation *creation_start(
-    struct users *u, struct span address, struct span password)
+    struct users *u, struct span address, struct span password, bool by_operator)
 {
 	struct creation *c = calloc(1, sizeof(*c));
 
 	if (!c)
 		abort();
 	c->users = u;
+	c->by_operator = by_operator;
 	c->last_waiter = &c->waiters;
 	c->asked = histogram_clock();
 	users_copy_address(c->row.address, address);
@@ -291,7 +298,7 @@ static struct creation *creation_start(
 }
 
 void users_make(struct users *u, struct span address, struct span password,
-    users_done *done, void *arg)
+    const struct users_applicant *by, users_done *done, void *arg)
 {
 	struct creation *c = creation_of(u, address);
 
@@ -303,7 +310,7 @@ void users_make(struct users *u, struct span address, struct span password,
 		done(arg, USERS_TROUBLE, NULL);
 		return;
 	}
-	c = creation_start(u, address, password);
+	c = creation_start(u, address, password, by && by->is_operator);
 	creation_wait(c, done, arg);
 	workers_submit(u->daemon->workers, &c->job);
 }

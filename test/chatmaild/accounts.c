@@ -126,7 +126,7 @@ enum users_answer accounts_make(struct accounts *a, const char *address,
 {
 	struct made m = { .hash = hash };
 
-	users_make(a->d.users, span_of(address), span_of(password), on_made, &m);
+	users_make(a->d.users, span_of(address), span_of(password), NULL, on_made, &m);
 	support_loop(a->d.base, made_done, &m);
 	return m.answer;
 }

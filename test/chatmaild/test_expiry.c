@@ -87,7 +87,7 @@ static bool is_done(void *arg)
 
 static void run(struct house *h, bool dry_run)
 {
-	const struct expiry_watcher watcher = { on_note, on_done, h };
+	const struct expiry_watcher watcher = { on_note, on_done, NULL, h };
 
 	h->done = 0;
 	h->notes[0] = '\0';
@@ -313,7 +313,7 @@ static void a_mailbox_on_demand(void **state)
 
 static void stops_in_the_middle(void **state)
 {
-	const struct expiry_watcher watcher = { on_note, on_done, state };
+	const struct expiry_watcher watcher = { on_note, on_done, NULL, state };
 	struct house h;
 
 	house_init(&h);

@@ -358,7 +358,7 @@ static void one_creation_for_all(void **state)
 		snprintf(password, sizeof(password), "password no. %u", i);
 		assert_int_equal(accounts_find(&a, USER, hash), USERS_ABSENT);
 		users_make(
-		    a.d.users, span_of(USER), span_of(password), on_crowd, &crowd);
+		    a.d.users, span_of(USER), span_of(password), NULL, on_crowd, &crowd);
 	}
 	assert_int_equal(users_counters(a.d.users)->creating, 1);
 	support_loop(a.d.base, crowd_served, &crowd);
@@ -381,7 +381,7 @@ static void many_creations(void **state)
 
 			snprintf(address, sizeof(address), "number%03u@" DOMAIN, i);
 			crowd[i].left++;
-			users_make(a.d.users, span_of(address), span_of(PASS), on_crowd,
+			users_make(a.d.users, span_of(address), span_of(PASS), NULL, on_crowd,
 			    &crowd[i]);
 		}
 	}
@@ -408,7 +408,7 @@ static void stop_during_creation(void **state)
 	struct accounts a;
 
 	accounts_init(&a);
-	users_make(a.d.users, span_of(USER), span_of(PASS), on_crowd, &crowd);
+	users_make(a.d.users, span_of(USER), span_of(PASS), NULL, on_crowd, &crowd);
 	support_loop(a.d.base, is_hashing, &a);
 	accounts_stop(&a);
 	assert_int_equal(crowd.left, 0);
@@ -434,7 +434,7 @@ static void stop_before_creation(void **state)
 	struct accounts a;
 
 	accounts_init(&a);
-	users_make(a.d.users, span_of(USER), span_of(PASS), on_trouble, &told);
+	users_make(a.d.users, span_of(USER), span_of(PASS), NULL, on_trouble, &told);
 	accounts_stop(&a);
 	assert_int_equal(told, 1);
 	accounts_start(&a);
@@ -507,7 +507,7 @@ static void found_while_looking(void **state)
 
 	accounts_init(&a);
 	accounts_write(&a, USER, "{PLAIN}stored");
-	users_make(a.d.users, span_of(USER), span_of(PASS), on_crowd, &crowd);
+	users_make(a.d.users, span_of(USER), span_of(PASS), NULL, on_crowd, &crowd);
 	assert_int_equal(crowd.left, 1);
 	assert_int_equal(accounts_find(&a, USER, hash), USERS_FOUND);
 	support_loop(a.d.base, crowd_served, &crowd);
@@ -593,7 +593,7 @@ static void warm_after_start(void **state)
 		snprintf(address, sizeof(address), "number%03u@" DOMAIN, i);
 		crowd.left++;
 		users_make(
-		    a.d.users, span_of(address), span_of(PASS), on_crowd, &crowd);
+		    a.d.users, span_of(address), span_of(PASS), NULL, on_crowd, &crowd);
 	}
 	support_loop(a.d.base, crowd_served, &crowd);
 	accounts_stop(&a);
@@ -659,7 +659,7 @@ static void make_until_killed(struct accounts *a, int pipe_end)
 		char address[64];
 
 		snprintf(address, sizeof(address), "number%03u@" DOMAIN, i);
-		users_make(a->d.users, span_of(address), span_of(PASS), report_made,
+		users_make(a->d.users, span_of(address), span_of(PASS), NULL, report_made,
 		    &pipe_end);
 	}
 	event_base_dispatch(a->d.base);
