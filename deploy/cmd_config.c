@@ -6,8 +6,40 @@
 #include <string.h>
 
 #include "deploy/command.h"
+#include "deploy/component.h"
+#include "deploy/context.h"
 #include "deploy/explain.h"
+#include "deploy/preflight.h"
 #include "deploy/progress.h"
+
+/* Would run accept it, too? All that is to be is made, but the web pages. */
+static bool is_deployable(const struct config *config)
+{
+	char error[CONTEXT_ERROR_MAX];
+	json_t *context = context_create(config, NULL, 0, error);
+	struct relay relay = {
+		.config = config,
+		.context = context,
+		.templates = command_templates(),
+	};
+	struct wanted *w = wanted_create();
+	bool good = preflight_config(config, stderr) == 0;
+
+	if (!context)
+		say_bad("%s", error);
+	for (size_t i = 0; context && i < ncomponents; i++) {
+		if (components[i] == &website_component)
+			continue;
+		wanted_component(w, components[i]->name);
+		if (!components[i]->want(&relay, w)) {
+			say_bad("%s: %s", components[i]->name, relay.error);
+			good = false;
+		}
+	}
+	wanted_free(w);
+	json_decref(context);
+	return good && context;
+}
 
 static int check(const struct command_common *common)
 {
@@ -17,13 +49,18 @@ static int check(const struct command_common *common)
 		[TLS_EXTERNAL] = "certificates that somebody else renews",
 	};
 	struct config *config = command_load_config(common);
+	bool good;
 
 	if (!config)
 		return COMMAND_FAILED;
-	say_good("%s is good: the relay %s, with %s", common->config,
-	    config->mail_domain, modes[config->tls_mode]);
+	good = is_deployable(config);
+	if (good)
+		say_good("%s is good: the relay %s, with %s", common->config,
+		    config->mail_domain, modes[config->tls_mode]);
+	else
+		say_bad("%s cannot be deployed.", common->config);
 	config_free(config);
-	return COMMAND_OK;
+	return good ? COMMAND_OK : COMMAND_FAILED;
 }
 
 static int explain(const char *key)

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
+#include "deploy/context_check.h"
 #include "deploy/template.h"
 #include "deploy/text.h"
 
@@ -145,11 +146,14 @@ static void put_config(struct builder *b)
 {
 	const struct config *c = b->config;
 	const struct config_option *options;
+	char *contact = context_contact(c->privacy_mail);
 	size_t n;
 
 	options = config_options(&n);
 	for (size_t i = 0; i < n; i++)
 		put_option(b, &options[i]);
+	put(b, "contact", json_string(contact));
+	free(contact);
 	put(b, "mail_domain_bare", json_string(c->mail_domain_bare));
 	put(b, "ipv4_relay", json_boolean(c->ipv4_relay));
 	put_in_addr_arpa(b);
@@ -286,18 +290,16 @@ static bool put_master_service(
 	return true;
 }
 
-/* Dovecot's "proxy:PATH:NAME" knows no TCP, and takes the first colon as PATH's end. */
+/* Dovecot's "proxy:PATH:NAME" knows no TCP. */
 static bool put_dict_socket(
     struct builder *b, const char *key, const char *name, const struct endpoint *ep)
 {
 	const char *path = endpoint_path(ep);
 
-	if (!path || strchr(path, ':'))
+	if (!path)
 		return fail(b,
-		    "%s: Dovecot asks on UNIX sockets only; write %s = unix:/path, "
-		    "without "
-		    "another colon",
-		    key, key);
+		    "%s: Dovecot asks on UNIX sockets only; write %s = unix:/path", key,
+		    key);
 	put(b, name, json_string(path));
 	return true;
 }
@@ -407,7 +409,8 @@ static bool put_sockets(struct builder *b)
 
 static bool build(struct builder *b, const char *const *set, size_t nset)
 {
-	if (!check_set(b, set, nset))
+	if (!check_set(b, set, nset) ||
+	    !context_check(b->config, b->error, CONTEXT_ERROR_MAX))
 		return false;
 	put_config(b);
 	for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++) {

@@ -44,6 +44,20 @@ static const struct value_case {
 	{ "bytes", "", "max_message_size", "31457280" },
 	{ "size", "max_mailbox_size = 2G", "max_mailbox_size", "2048" },
 	{ "decimal", "max_load_1m = 2.5", "max_load_1m", "2.5" },
+	{ "contact", "privacy_mail = me@relay.example", "contact",
+	    "\"me@relay.example\"" },
+	{ "no contact", "", "contact", "\"\"" },
+	{ "contact without a mail address", "privacy_mail = @ a@ @b me @", "contact",
+	    "\"\"" },
+	{ "contact in a sentence",
+	    "privacy_mail = Jane Doe,\n  <jane.doe+x@a.example>. Or b@c.example",
+	    "contact", "\"jane.doe+x@a.example\"" },
+	{ "contact at the end", "privacy_mail = ask a.b-c@d-e.example.", "contact",
+	    "\"a.b-c@d-e.example\"" },
+	{ "contact that would be more", "privacy_mail = x@y%u # } plugin {", "contact",
+	    "\"x@y\"" },
+	{ "plain path", "mailboxes_dir = /srv/m\xc3\xa4il_1/[a]+b@c-d.e",
+	    "mailboxes_dir", "\"/srv/m\xc3\xa4il_1/[a]+b@c-d.e\"" },
 	{ "boolean", "imap_compress = true", "imap_compress", "true" },
 	{ "list", "passthrough_senders = a@b c@d", "passthrough_senders",
 	    "[\"a@b\", \"c@d\"]" },
@@ -85,7 +99,7 @@ static const struct value_case {
 	{ "web server on TCP", "http_socket = inet:[::1]:81", "http_upstream",
 	    "\"[::1]:81\"" },
 	{ "the sandbox as it is", "", "daemon_paths", "[]" },
-	{ "mailboxes elsewhere", "mailboxes_dir = /srv/a \"b%", "daemon_paths",
+	{ "state elsewhere", "state_dir = /srv/a \"b%", "daemon_paths",
 	    "[\"\\\"-/srv/a \\\\\\\"b%%\\\"\"]" },
 	{ "not below, though it begins so", "state_dir = /var/lib/chatmaild2",
 	    "daemon_paths", "[\"\\\"-/var/lib/chatmaild2\\\"\"]" },
@@ -161,7 +175,7 @@ static void names_are_unique(void **state)
 	size_t nvariables, noptions, old = 0;
 	const struct host_variable *v = host_variables(&nvariables);
 	const struct config_option *o = config_options(&noptions);
-	const size_t derived = 20; /* put_config() and put_sockets() */
+	const size_t derived = 21; /* put_config() and put_sockets() */
 	json_t *context = make(MINIMAL);
 
 	for (size_t i = 0; i < noptions; i++)
@@ -201,6 +215,10 @@ static void set_host_variables(void **state)
 	json_decref(context);
 }
 
+#define NOT_PLAIN(path)                                                                \
+	": not every program that reads the path " path                                \
+	" understands it; write one of letters, digits and . _ - + @ [ ]"
+
 static const struct mistake_case {
 	const char *name, *lines, *set, *error;
 } mistake_cases[] = {
@@ -222,11 +240,21 @@ static const struct mistake_case {
 	    "reinject_incoming = unix:/var/spool/postfix/public/NAME" },
 	{ "dict on TCP", "auth_socket = inet:127.0.0.1:1", NULL,
 	    "auth_socket: Dovecot asks on UNIX sockets only; write auth_socket = "
-	    "unix:/path, without another colon" },
-	{ "dict with colon", "lastlogin_socket = unix:/run/a:b", NULL,
-	    "lastlogin_socket: Dovecot asks on UNIX sockets only; write "
-	    "lastlogin_socket "
-	    "= unix:/path, without another colon" },
+	    "unix:/path" },
+	{ "colon", "lastlogin_socket = unix:/run/a:b", NULL,
+	    "lastlogin_socket" NOT_PLAIN("/run/a:b") },
+	{ "semicolon", "http_socket = unix:/run/a;b", NULL,
+	    "http_socket" NOT_PLAIN("/run/a;b") },
+	{ "variable of Postfix", "filter_outgoing_socket = unix:/run/$a", NULL,
+	    "filter_outgoing_socket" NOT_PLAIN("/run/$a") },
+	{ "variable of Dovecot", "mailboxes_dir = /home/%d", NULL,
+	    "mailboxes_dir" NOT_PLAIN("/home/%d") },
+	{ "blank", "mailboxes_dir = /home/a b", NULL,
+	    "mailboxes_dir" NOT_PLAIN("/home/a b") },
+	{ "certificate and more", "tls_external_cert_and_key = /c;x /k", NULL,
+	    "tls_external_cert_and_key" NOT_PLAIN("/c;x") },
+	{ "key in braces", "tls_external_cert_and_key = /c /k{}", NULL,
+	    "tls_external_cert_and_key" NOT_PLAIN("/k{}") },
 };
 
 static void mistake(void **state)
