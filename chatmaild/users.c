@@ -48,18 +48,25 @@ void users_log_trouble(struct users *u, const char *what, int error)
 struct remember {
 	struct store_op op;
 	struct users *users;
-	bool forget;
+	char *gone_from; /* the mailboxes directory: forget the row; NULL: write it */
 	struct user_row row;
 	struct census_change change;
 };
 
+/* An account that was made anew since is another one: its row is written or on its way,
+ * and its device tokens are its own. */
 static int remember_run(struct store_op *op, sqlite3 *db)
 {
 	struct remember *r = (struct remember *)op;
+	struct mailbox_stamp stamp;
 	int rc;
 
-	if (!r->forget)
+	if (!r->gone_from)
 		return user_rows_write(db, &r->row, 1, &r->change);
+	if (mailbox_stat(r->gone_from, r->row.address, &stamp) == MAILBOX_USABLE) {
+		r->change.before = r->change.after = CENSUS_NONE;
+		return SQLITE_OK;
+	}
 	rc = user_row_delete(db, r->row.address, &r->change);
 	return rc == SQLITE_OK ? tokens_rows_forget(db, span_of(r->row.address)) : rc;
 }
@@ -71,23 +78,21 @@ static void remember_done(struct store_op *op, int result)
 	r->users->remembering--;
 	if (result == SQLITE_OK)
 		census_apply(r->users->census, &r->change, 1);
+	free(r->gone_from);
 	free(r); /* else the store has logged what went wrong */
 }
 
-static void remember(struct users *u, const struct user_row *row, bool forget)
+/* Takes gone_from. */
+static void remember(struct users *u, const struct user_row *row, char *gone_from)
 {
-	struct remember *r;
+	struct remember *r = calloc(1, sizeof(*r));
 
-	/* Without its directory nobody would ever ask again for an account that goes. */
-	if ((u->stopping && !forget) || u->remembering == USERS_REMEMBER_MAX)
-		return;
-	r = calloc(1, sizeof(*r));
 	if (!r)
 		abort();
 	r->op.run = remember_run;
 	r->op.done = remember_done;
 	r->users = u;
-	r->forget = forget;
+	r->gone_from = gone_from;
 	r->row = *row;
 	u->remembering++;
 	store_submit(u->daemon->store, &r->op);
@@ -95,15 +100,21 @@ static void remember(struct users *u, const struct user_row *row, bool forget)
 
 static void write_row(struct users *u, const struct user_row *row)
 {
-	remember(u, row, false);
+	if (!u->stopping && u->remembering < USERS_REMEMBER_MAX)
+		remember(u, row, NULL);
 }
 
+/* Always: without its directory nobody would ever ask for the account again. Who removes
+ * many waits for users_remembering(). */
 static void forget_row(struct users *u, const char *address)
 {
+	char *dir = strdup(u->daemon->config->mailboxes_dir);
 	struct user_row row = { 0 };
 
+	if (!dir)
+		abort();
 	memcpy(row.address, address, strlen(address) + 1);
-	remember(u, &row, true);
+	remember(u, &row, dir);
 }
 
 /* Does the store hold this already? */

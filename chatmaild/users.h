@@ -91,11 +91,12 @@ enum users_answer users_login(struct users *u, struct span address, int64_t seco
 
 const struct users_counters *users_counters(struct users *u);
 
-/* The account's directory was removed: forget it, with its device tokens. */
+/* The account's directory was removed: forget it, with its device tokens, unless it has
+ * been made anew. */
 void users_removed(struct users *u, struct span address);
 
-/* Rows on their way to the store that nobody waits for; beyond USERS_REMEMBER_MAX they
- * are dropped. */
+/* Rows on their way to the store that nobody waits for; beyond USERS_REMEMBER_MAX only
+ * those of accounts that went are not dropped. */
 #define USERS_REMEMBER_MAX 4096
 unsigned users_remembering(const struct users *u);
 

@@ -161,6 +161,37 @@ static void unused_accounts_are_forgotten(void **state)
 	house_deinit(&h);
 }
 
+/* As the worker does before the loop hears of it. */
+static void take_away(struct house *h, const char *address)
+{
+	char *box = support_path(h->a.mailboxes, address);
+	char *away = support_path(h->a.mailboxes, ".expired-1");
+
+	assert_int_equal(rename(box, away), 0);
+	free(away);
+	free(box);
+}
+
+/* Who logs in before the loop hears of the removal has a new account, which stays. */
+static void made_anew_before_it_is_forgotten(void **state)
+{
+	char hash[PASSWORD_HASH_MAX];
+	struct census_gauges g;
+	struct house h;
+
+	house_init(&h);
+	make(&h, UNUSED, 100);
+	support_loop(h.a.d.base, nothing_on_its_way, &h);
+	take_away(&h, UNUSED);
+	assert_int_equal(
+	    accounts_make(&h.a, UNUSED, "another-password", hash), USERS_FOUND);
+	users_removed(h.a.d.users, span_of(UNUSED));
+	expect_rows(&h, UNUSED);
+	census_read(users_census(h.a.d.users), time(NULL), &g);
+	assert_int_equal(g.all, 1);
+	house_deinit(&h);
+}
+
 /* More than one slice holds, and more than the store takes at once. */
 static void many_accounts(void **state)
 {
@@ -182,6 +213,24 @@ static void many_accounts(void **state)
 	run(&h, false);
 	assert_int_equal(h.totals.mailboxes_removed, 600);
 	assert_false(is_there(&h, "user00000@" DOMAIN));
+	expect_rows(&h, "");
+	house_deinit(&h);
+}
+
+/* However many rows wait already. */
+static void nobody_is_left_over(void **state)
+{
+	struct house h;
+	unsigned days = 1;
+
+	house_init(&h);
+	make(&h, USED, 0);
+	while (users_remembering(h.a.d.users) < USERS_REMEMBER_MAX)
+		assert_int_equal(users_login(h.a.d.users, span_of(USED),
+				     time(NULL) + days++ * INT64_C(86400)),
+		    USERS_FOUND);
+	take_away(&h, USED);
+	users_removed(h.a.d.users, span_of(USED));
 	expect_rows(&h, "");
 	house_deinit(&h);
 }
@@ -338,6 +387,8 @@ int main(void)
 {
 	static const struct support_test tests[] = {
 		{ SUPPORT_TEST(unused_accounts_are_forgotten) },
+		{ SUPPORT_TEST(made_anew_before_it_is_forgotten) },
+		{ SUPPORT_TEST(nobody_is_left_over) },
 		{ SUPPORT_TEST(many_accounts) },
 		{ SUPPORT_TEST(a_missed_day_is_made_up_for) },
 		{ SUPPORT_TEST(a_clock_that_was_ahead) },
