@@ -375,21 +375,20 @@ void deltachat_set_timeout(struct deltachat *dc, int timeout_ms)
 	dc->timeout_ms = timeout_ms;
 }
 
-int deltachat_login(struct deltachat *dc, const struct deltachat_relay *relay,
-    const char *address, const char *password)
+/* A new account, configured by method with its number and param, which is taken; then go
+ * online. */
+static int onboard(struct deltachat *dc, const char *method, json_t *param)
 {
-	char link[1024];
 	json_t *r = deltachat_call(dc, "add_account", json_array());
 
-	if (!r)
+	if (!r) {
+		json_decref(param);
 		return -1;
+	}
 	dc->account = (uint32_t)json_integer_value(r);
 	json_decref(r);
-	snprintf(link, sizeof link,
-	    "dclogin:%s?p=%s&v=1&ih=%s&ip=%u&is=ssl&sh=%s&sp=%u&ss=ssl&ic=3", address,
-	    password, relay->host, relay->imap_port, relay->host, relay->smtp_port);
-	r = deltachat_call(dc, "add_transport_from_qr",
-	    json_pack("[I, s]", (json_int_t)dc->account, link));
+	r = deltachat_call(
+	    dc, method, json_pack("[I, o]", (json_int_t)dc->account, param));
 	if (!r)
 		return -1;
 	json_decref(r);
@@ -402,6 +401,28 @@ int deltachat_login(struct deltachat *dc, const struct deltachat_relay *relay,
 	return r ? 0 : -1;
 }
 
+int deltachat_onboard(struct deltachat *dc, const char *link)
+{
+	return onboard(dc, "add_transport_from_qr", json_string(link));
+}
+
+int deltachat_configure(struct deltachat *dc, const char *address, const char *password)
+{
+	return onboard(dc, "add_or_update_transport",
+	    json_pack("{s:s, s:s}", "addr", address, "password", password));
+}
+
+int deltachat_login(struct deltachat *dc, const struct deltachat_relay *relay,
+    const char *address, const char *password)
+{
+	char link[1024];
+
+	snprintf(link, sizeof link,
+	    "dclogin:%s?p=%s&v=1&ih=%s&ip=%u&is=ssl&sh=%s&sp=%u&ss=ssl&ic=3", address,
+	    password, relay->host, relay->imap_port, relay->host, relay->smtp_port);
+	return deltachat_onboard(dc, link);
+}
+
 /* The result of a call that is a string, malloc()ed, or NULL. Takes params. */
 static char *call_for_text(struct deltachat *dc, const char *method, json_t *params)
 {
@@ -412,6 +433,12 @@ static char *call_for_text(struct deltachat *dc, const char *method, json_t *par
 		fail(dc, "%s: no text", method);
 	json_decref(r);
 	return text;
+}
+
+char *deltachat_config(struct deltachat *dc, const char *key)
+{
+	return call_for_text(
+	    dc, "get_config", json_pack("[I, s]", (json_int_t)dc->account, key));
 }
 
 /* No event tells of it. */
@@ -427,9 +454,7 @@ char *deltachat_stored_token(struct deltachat *dc)
 
 		free(state);
 		if (stored)
-			return call_for_text(dc, "get_config",
-			    json_pack("[I, s]", (json_int_t)dc->account,
-				"encrypted_device_token"));
+			return deltachat_config(dc, "encrypted_device_token");
 		if (now_ms() > deadline) {
 			fail(dc, "the token was not stored in time%s%s",
 			    dc->trouble[0] ? "; the client said: " : "", dc->trouble);
