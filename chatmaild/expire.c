@@ -317,21 +317,28 @@ static int rename_away(struct expire *e, const char *name, char *away, size_t si
 	return renameat(e->dirfd, name, e->dirfd, away);
 }
 
-static int remove_if(struct expire *e, const char *name, bool inactive_only)
+/* Is it an account still that nobody used? Who logged in meanwhile, or was blocked, stays. */
+static bool is_still_inactive(const struct expire *e, const char *name)
 {
-	char away[sizeof(REMOVED_PREFIX) + 20], hash[PASSWORD_HASH_MAX];
-	struct visit v = { .e = e, .name = away };
+	char hash[PASSWORD_HASH_MAX];
 	struct mailbox_stamp stamp;
 	int64_t last_login = 0;
 
+	return mailbox_read_at(e->dirfd, name, hash, &stamp, &last_login) ==
+		   MAILBOX_USABLE &&
+	       is_inactive(e, last_login);
+}
+
+static int remove_if(struct expire *e, const char *name, bool inactive_only)
+{
+	char away[sizeof(REMOVED_PREFIX) + 20];
+	struct visit v = { .e = e, .name = away };
+
 	if (rename_away(e, name, away, sizeof(away)) < 0)
 		return -1;
-	/* Who logged in meanwhile gets it back. */
-	if (inactive_only &&
-	    mailbox_read_at(e->dirfd, away, hash, &stamp, &last_login) ==
-		MAILBOX_USABLE &&
-	    !is_inactive(e, last_login) &&
-	    renameat2(e->dirfd, away, e->dirfd, name, RENAME_NOREPLACE) == 0) {
+	/* Back it goes, unless there is a new account: that is not replaced. */
+	if (inactive_only && !is_still_inactive(e, away) &&
+	    renameat(e->dirfd, away, e->dirfd, name) == 0) {
 		errno = EBUSY;
 		return -1;
 	}

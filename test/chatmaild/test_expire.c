@@ -435,6 +435,56 @@ static void a_crash_leaves_nothing_to_log_in_to(void **state)
 	house_deinit(&h);
 }
 
+/* What happens to an unused account between the look at its file and its removal. */
+static const struct meanwhile_case {
+	const char *name;
+	const char *password; /* new text of the file, or NULL */
+	int64_t age;          /* of the file then */
+	bool stays;
+} meanwhile_cases[] = {
+	{ "nothing", NULL, 91 * DAY, false },
+	{ "a login", NULL, 0, true },
+	{ "blocked, by a text", "blocked for spam", 91 * DAY, true },
+	{ "blocked, by an empty file", "", 91 * DAY, true },
+};
+
+struct meanwhile {
+	const struct meanwhile_case *c;
+	struct house h;
+};
+
+static void on_meanwhile(void *arg, const struct expire_note *n)
+{
+	struct meanwhile *m = arg;
+	char path[4096];
+
+	if (n->event != EXPIRE_MAILBOX)
+		return;
+	snprintf(path, sizeof(path), "%s/password", n->path);
+	if (m->c->password)
+		support_write_file(path, span_of(m->c->password));
+	set_age(path, m->c->age);
+}
+
+static void meanwhile(void **state)
+{
+	struct meanwhile m = { .c = *state };
+	struct house *h = &m.h;
+
+	house_init(h);
+	h->e.tell = on_meanwhile;
+	h->e.arg = &m;
+	put(h, USER, "password", 0, 91 * DAY);
+	put(h, USER, "cur/1.M1", 10, 0);
+	assert_int_equal(
+	    expire_mailbox(&h->e, USER), m.c->stays ? EXPIRE_KEPT : EXPIRE_REMOVED);
+	assert_int_equal(there(h, USER, "password"), m.c->stays);
+	assert_int_equal(there(h, USER, "cur/1.M1"), m.c->stays);
+	assert_int_equal(h->e.totals.mailboxes_removed, !m.c->stays);
+	assert_int_equal(h->e.totals.errors, 0);
+	house_deinit(h);
+}
+
 static void ignore_trouble(void *arg, const char *path, int error)
 {
 	*(int *)arg = error;
@@ -472,6 +522,7 @@ int main(void)
 		{ SUPPORT_TEST(trims_any_age) },
 		{ SUPPORT_TEST(symbolic_links_are_not_followed) },
 		{ SUPPORT_TEST(a_crash_leaves_nothing_to_log_in_to) },
+		{ SUPPORT_TABLE(meanwhile, meanwhile_cases) },
 		{ SUPPORT_TEST(trees_too_deep_are_told) },
 	};
 
