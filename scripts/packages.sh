@@ -18,7 +18,7 @@ PACKAGE_PACKAGES=(debhelper dpkg-dev git)
 # shellcheck disable=SC2034
 RELAY_PACKAGES=(
 	postfix dovecot-core dovecot-imapd dovecot-lmtpd opendkim opendkim-tools unbound
-	ca-certificates openssl procps qrencode systemd util-linux
+	ca-certificates curl libnginx-mod-stream nginx openssl procps qrencode systemd util-linux
 )
 
 # The peers of flow tests that are not of our making.
@@ -28,9 +28,9 @@ PEER_PACKAGES=(nghttp2-server nsd)
 # What the tests need beyond these.
 # shellcheck disable=SC2034
 TEST_PACKAGES=(
-	acmetool chromium clang clang-format coturn curl fonts-dejavu-core iproute2
-	libclang-rt-dev libnginx-mod-stream llvm git gnupg mtail nginx openssh-client
-	openssh-server shellcheck tidy zbar-tools
+	acmetool chromium clang clang-format coturn fonts-dejavu-core iproute2
+	libclang-rt-dev llvm git gnupg mtail openssh-client openssh-server shellcheck tidy
+	zbar-tools
 )
 
 POLICY=/usr/sbin/policy-rc.d

@@ -55,6 +55,8 @@ static void read_ports(struct private_relay *r)
 			r->submissions = port;
 		else if (strcmp(name, "imaps") == 0)
 			r->imaps = port;
+		else if (strcmp(name, "https") == 0)
+			r->https = port;
 	}
 	fclose(file);
 }
@@ -88,6 +90,7 @@ bool private_possible(void)
 {
 	if (geteuid() == 0 && access("/usr/sbin/postfix", X_OK) == 0 &&
 	    access("/usr/sbin/opendkim", X_OK) == 0 &&
+	    access("/usr/lib/nginx/modules/ngx_stream_module.so", R_OK) == 0 &&
 	    access("/usr/sbin/dovecot", X_OK) == 0)
 		return true;
 	fputs("needs root and the packages of scripts/packages.sh\n", stderr);

@@ -13,7 +13,7 @@
 
 struct private_relay {
 	char dir[64];
-	unsigned smtp, submission, submissions, imaps; /* ports */
+	unsigned smtp, submission, submissions, imaps, https; /* ports */
 };
 
 /* Whether this machine and user can run one; says on stderr what is missing. */
@@ -25,7 +25,8 @@ void private_up(struct private_relay *r, const char *options);
 /* Stop everything and remove the directory. */
 void private_down(struct private_relay *r);
 
-/* "start", "stop" or "kill" a part: dns, push, sign, verify, chatmaild, dovecot, postfix. */
+/* "start", "stop" or "kill" a part: dns, push, sign, verify, chatmaild, dovecot, postfix,
+ * web. */
 void private_part(const struct private_relay *r, const char *verb, const char *part);
 
 /* Have Postfix try all that waits in its queue now. */
