@@ -13,6 +13,7 @@
 
 #include "chatmaild/expiry.h"
 #include "chatmaild/log.h"
+#include "chatmaild/passdb.h"
 #include "chatmaild/push_queue.h"
 #include "chatmaild/reload.h"
 #include "chatmaild/slice.h"
@@ -107,7 +108,8 @@ struct daemon *daemon_create(struct config *config)
 		.name = "hasher" };
 	const struct workers_options workers = { .threads = WORKERS };
 	struct daemon *d = calloc(1, sizeof(*d));
-	bool fresh = false;
+	struct passdb_totals totals;
+	bool fresh = false, imported;
 
 	if (!d)
 		abort();
@@ -117,6 +119,8 @@ struct daemon *daemon_create(struct config *config)
 	raise_descriptor_limit();
 	d->base = new_base();
 	d->stall = stall_create(d->base);
+	imported = passdb_import(
+	    config->passdb_path, config->mailboxes_dir, d->started, &totals);
 	d->store = store_open(d->base, config->state_dir, &fresh);
 	if (!d->store)
 		goto fail;
@@ -124,7 +128,7 @@ struct daemon *daemon_create(struct config *config)
 	d->workers = workers_create(d->base, &workers);
 	if (!d->hashers || !d->workers)
 		goto fail;
-	d->users = users_create(d, fresh);
+	d->users = users_create(d, fresh || imported);
 	if (!d->users)
 		goto fail;
 	d->pushes = push_queue_create(d->base, d->store, config->mailboxes_dir);

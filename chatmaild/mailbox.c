@@ -195,7 +195,7 @@ static int rename_new(int box, const char *from, const char *to)
 }
 
 /* The password file under its temporary name: an open descriptor, or -1 with errno. */
-static int write_password(int box, const char *hash)
+static int write_password(int box, const char *hash, bool durable)
 {
 	size_t len = strlen(hash);
 	ssize_t written;
@@ -208,7 +208,7 @@ static int write_password(int box, const char *hash)
 	if (fd < 0)
 		return -1;
 	written = write(fd, hash, len);
-	if (written == (ssize_t)len && fsync(fd) == 0)
+	if (written == (ssize_t)len && (!durable || fsync(fd) == 0))
 		return fd;
 	error = written >= 0 && written < (ssize_t)len ? ENOSPC : errno;
 	close(fd);
@@ -240,7 +240,7 @@ static int fill_box(int box, const char *hash, struct mailbox_stamp *stamp)
 	struct stat st;
 	int error, fd;
 
-	fd = write_password(box, hash);
+	fd = write_password(box, hash, true);
 	if (fd < 0)
 		return -1;
 	if (make_flag(box, &flag) < 0 ||
@@ -292,6 +292,63 @@ int mailbox_make(
 		rmdir(path);
 	errno = error;
 	return rc;
+}
+
+int mailbox_open_all(const char *dir)
+{
+	if (make_parents(dir) < 0 || (mkdir(dir, 0700) < 0 && errno != EEXIST))
+		return -1;
+	return open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* Its time is set before it gets its name. */
+static int import_password(int box, const char *text, int64_t last_login)
+{
+	const struct timespec when = { .tv_sec =
+					   last_login - last_login % MAILBOX_DAY };
+	const struct timespec times[2] = { when, when };
+	int fd = write_password(box, text, false), rc, error;
+
+	if (fd < 0)
+		return -1;
+	rc = last_login > 0 ? futimens(fd, times) : 0;
+	if (rc == 0)
+		rc = renameat(box, PASSWORD_TMP, box, PASSWORD_FILE);
+	error = errno;
+	close(fd);
+	if (rc < 0)
+		unlinkat(box, PASSWORD_TMP, 0);
+	errno = error;
+	return rc;
+}
+
+int mailbox_import_at(
+    int dirfd, const char *address, const char *text, int64_t last_login)
+{
+	char hash[PASSWORD_HASH_MAX];
+	struct mailbox_stamp stamp;
+	enum mailbox_state state = mailbox_read_at(dirfd, address, hash, &stamp, NULL);
+	bool made;
+	int box, rc, error;
+
+	if (state == MAILBOX_TROUBLE)
+		return -1;
+	if (state == MAILBOX_BLOCKED ||
+	    (state == MAILBOX_USABLE && strcmp(hash, text) == 0))
+		return 0;
+	if (mkdirat(dirfd, address, 0700) < 0 && errno != EEXIST)
+		return -1;
+	box = openat(dirfd, address, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (box < 0)
+		return -1;
+	/* An account that is there may have lost its flag by its operator's will. */
+	rc = state == MAILBOX_ABSENT ? make_flag(box, &made) : 0;
+	if (rc == 0)
+		rc = import_password(box, text, last_login);
+	error = errno;
+	close(box);
+	errno = error;
+	return rc < 0 ? -1 : 1;
 }
 
 /* Nothing in it but the flag file. */

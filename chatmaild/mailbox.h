@@ -66,6 +66,20 @@ enum mailbox_state mailbox_read_at(int dirfd, const char *address,
 int mailbox_make(const char *dir, const char *address, const char *hash,
     struct mailbox_stamp *stamp);
 
+/*
+ * The mailboxes directory, open, for a walk that makes accounts; made if it is not there.
+ * -1 with errno.
+ */
+int mailbox_open_all(const char *dir);
+
+/*
+ * For a whole relay at once: the account with this text in its password file, whatever was
+ * in it, unless it is blocked; last_login in seconds, 0 if unknown. Nothing is durable
+ * before the caller's syncfs(). 1 if it was written, 0 if not, -1 with errno.
+ */
+int mailbox_import_at(
+    int dirfd, const char *address, const char *text, int64_t last_login);
+
 /* Undo mailbox_make() of this stamp: a directory with anything else in it stays.
  * Blocks. */
 void mailbox_unmake(

@@ -16,7 +16,6 @@
 
 #include "chatmaild/log.h"
 
-#define APPLICATION_ID  0x43686d64 /* "Chmd" */
 #define BUSY_TIMEOUT_MS 1000
 #define STORE_PATH_MAX  4096
 
@@ -150,7 +149,8 @@ static int check_owner(sqlite3 *db, int *version)
 		rc = get_int(db, "SELECT count(*) FROM sqlite_schema", &tables);
 	if (rc == SQLITE_OK)
 		rc = get_int(db, "PRAGMA user_version", version);
-	if (rc == SQLITE_OK && id != APPLICATION_ID && (tables > 0 || *version != 0))
+	if (rc == SQLITE_OK && id != STORE_APPLICATION_ID &&
+	    (tables > 0 || *version != 0))
 		rc = SQLITE_NOTADB;
 	return rc;
 }
@@ -158,8 +158,8 @@ static int check_owner(sqlite3 *db, int *version)
 static int migrate(sqlite3 *db, int version)
 {
 	int rc = sqlite3_exec(db,
-	    "BEGIN IMMEDIATE; PRAGMA application_id=" VALUE(APPLICATION_ID), NULL, NULL,
-	    NULL);
+	    "BEGIN IMMEDIATE; PRAGMA application_id=" VALUE(STORE_APPLICATION_ID), NULL,
+	    NULL, NULL);
 
 	for (; rc == SQLITE_OK && version < VERSION; version++) {
 		char set[64];

@@ -18,7 +18,8 @@
 #include "chatmaild/worker.h"
 #include "proto/span.h"
 
-#define STORE_FILE "chatmaild.sqlite"
+#define STORE_FILE           "chatmaild.sqlite"
+#define STORE_APPLICATION_ID 0x43686d64 /* "Chmd", the mark of a database of ours */
 
 struct store;
 

@@ -16,6 +16,12 @@ void systemd_status(const char *status)
 	sd_notifyf(0, "STATUS=%s", status);
 }
 
+void systemd_starting(const char *status, unsigned seconds)
+{
+	sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRIu64 "\nSTATUS=%s",
+	    (uint64_t)seconds * 1000000, status);
+}
+
 void systemd_reloading(void)
 {
 	struct timespec now;

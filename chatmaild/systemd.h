@@ -11,6 +11,9 @@
 void systemd_ready(const char *status);
 void systemd_status(const char *status);
 
+/* The start takes longer: so many seconds more from now on are no failure. */
+void systemd_starting(const char *status, unsigned seconds);
+
 /* Ended by systemd_ready(). */
 void systemd_reloading(void);
 void systemd_stopping(void);
