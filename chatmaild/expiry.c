@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "chatmaild/config_value.h"
+#include "chatmaild/daily.h"
 #include "chatmaild/log.h"
 #include "chatmaild/users.h"
 #include "chatmaild/worker.h"
@@ -82,8 +83,7 @@ struct expiry {
 	struct run *run;
 	struct expiry_watcher watcher;
 	bool watched;
-	int64_t last; /* Unix time of the last whole run's begin */
-	int64_t jitter;
+	struct daily daily;
 	unsigned mailbox_jobs;
 	bool stopping;
 	struct expiry_counters counters;
@@ -140,6 +140,8 @@ static bool open_names(struct run *r)
 	r->error = errno;
 	if (fd >= 0)
 		close(fd);
+	if (r->e.dirfd >= 0)
+		close(r->e.dirfd);
 	return false;
 }
 
@@ -257,8 +259,8 @@ static void run_end(struct expiry *x, struct run *r)
 		if (!error) {
 			x->counters.runs++;
 			x->counters.last_end = (uint64_t)time(NULL);
-			x->last = r->e.rules.now;
-			remember(x, x->last);
+			x->daily.last = r->e.rules.now;
+			remember(x, x->daily.last);
 		}
 	}
 	x->run = NULL;
@@ -464,39 +466,31 @@ bool expiry_mailbox(struct expiry *x, enum expiry_task task, struct span address
 
 /* --- once a day ---------------------------------------------------------------------- */
 
-/* When the last run should have begun, at or before now. */
-static int64_t last_due(const struct expiry *x, int64_t now)
-{
-	time_t wall = (time_t)(now - x->jitter), due;
-	struct tm tm;
-	int minutes = 0;
-
-	config_parse_time(x->daemon->config->expiry_time, &minutes);
-	localtime_r(&wall, &tm);
-	tm.tm_hour = minutes / 60;
-	tm.tm_min = minutes % 60;
-	tm.tm_sec = 0;
-	tm.tm_isdst = -1;
-	due = mktime(&tm);
-	if (due > wall) {
-		tm.tm_mday--;
-		tm.tm_isdst = -1;
-		due = mktime(&tm);
-	}
-	return (int64_t)due + x->jitter;
-}
-
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct expiry *x = arg;
-	int64_t now = time(NULL);
 
-	if (x->last > now + DAY) {
-		log_warning("expiry: the clock went back by more than a day");
-		x->last = now;
-	}
-	if (x->last < last_due(x, now))
+	/* What a rebuild has read and not yet written must not go meanwhile. */
+	if (x->run || users_counters(x->daemon->users)->rebuilding)
+		return;
+	config_parse_time(x->daemon->config->expiry_time, &x->daily.minutes);
+	switch (daily_look(&x->daily, time(NULL))) {
+	case DAILY_WAIT:
+		return;
+	case DAILY_DUE:
 		expiry_run(x, false, NULL);
+		return;
+	case DAILY_BACK:
+		log_warning("expiry: the clock went back by more than a day");
+		break;
+	case DAILY_GAP:
+		log_warning(
+		    "expiry: no run for more than %d days, or the clock is wrong; "
+		    "nothing is removed until the next time it is due",
+		    DAILY_GAP_MAX / DAY);
+		break;
+	}
+	remember(x, x->daily.last);
 }
 
 /* When the last whole run began; now if there was none, for a relay that was just taken
@@ -510,12 +504,12 @@ static bool load_last(struct expiry *x)
 	if (!stmt)
 		return false;
 	rc = sqlite3_step(stmt);
-	x->last = rc == SQLITE_ROW ? sqlite3_column_int64(stmt, 0) : 0;
+	x->daily.last = rc == SQLITE_ROW ? sqlite3_column_int64(stmt, 0) : 0;
 	store_check(x->daemon->store, rc);
 	sqlite3_reset(stmt);
-	if (x->last <= 0) {
-		x->last = time(NULL);
-		remember(x, x->last);
+	if (x->daily.last <= 0) {
+		x->daily.last = time(NULL);
+		remember(x, x->daily.last);
 	}
 	return true;
 }
@@ -530,7 +524,7 @@ struct expiry *expiry_create(struct daemon *d)
 		abort();
 	x->daemon = d;
 	evutil_secure_rng_get_bytes(random, sizeof(random));
-	x->jitter = (random[0] << 8 | random[1]) % JITTER_S;
+	x->daily.jitter = (random[0] << 8 | random[1]) % JITTER_S;
 	x->tick = event_new(d->base, -1, EV_PERSIST, on_tick, x);
 	x->again = evtimer_new(d->base, on_again, x);
 	if (!x->tick || !x->again || event_add(x->tick, &interval) < 0)

@@ -307,6 +307,33 @@ static void a_clock_that_was_ahead(void **state)
 	house_deinit(&h);
 }
 
+/* The clock may have jumped: who sets it right within a day loses nothing. */
+static void a_month_without_a_run(void **state)
+{
+	struct house h;
+	char *last;
+
+	house_init(&h);
+	make(&h, UNUSED, 100);
+	stop(&h);
+	set_last(&h, time(NULL) - 30 * DAY);
+	accounts_start(&h.a);
+	start(&h);
+	for (unsigned i = 0; i < 50; i++)
+		event_base_loop(h.a.d.base, EVLOOP_NONBLOCK);
+	assert_int_equal(expiry_counters(h.a.d.expiry)->running, 0);
+	assert_int_equal(expiry_counters(h.a.d.expiry)->runs, 0);
+	assert_true(is_there(&h, UNUSED));
+	/* The next start does not take it for a missed day. */
+	stop(&h);
+	accounts_start(&h.a);
+	last = accounts_sql(&h.a, "SELECT value FROM meta WHERE key = 'expired'");
+	assert_in_range(atoll(last), time(NULL) - 60, time(NULL));
+	free(last);
+	start(&h);
+	house_deinit(&h);
+}
+
 static void on_mailbox(void *arg, uint64_t n, int error)
 {
 	struct house *h = arg;
@@ -392,6 +419,7 @@ int main(void)
 		{ SUPPORT_TEST(many_accounts) },
 		{ SUPPORT_TEST(a_missed_day_is_made_up_for) },
 		{ SUPPORT_TEST(a_clock_that_was_ahead) },
+		{ SUPPORT_TEST(a_month_without_a_run) },
 		{ SUPPORT_TEST(a_mailbox_on_demand) },
 		{ SUPPORT_TEST(stops_in_the_middle) },
 	};
