@@ -122,6 +122,11 @@ static void take_ipv6(struct facts_reader *r, char *value)
 	}
 }
 
+static void take_inet6(struct facts_reader *r, char *value)
+{
+	r->facts->no_ipv6 = *value == '\0';
+}
+
 static void take_addresses(struct facts_reader *r, char *value)
 {
 	size_t max = strlen(value) / 2 + 1;
@@ -198,6 +203,7 @@ static const struct record_kind {
 	{ "home", take_home },
 	{ "memory", take_memory },
 	{ "ipv6", take_ipv6 },
+	{ "inet6", take_inet6 },
 	{ "addresses", take_addresses },
 	{ "resolv", take_resolv },
 	{ "ports", facts_read_ports },

@@ -65,6 +65,7 @@ struct facts {
 	int64_t home_free;      /* the same as disk_free if there is no /home */
 	int64_t memory;         /* bytes in all; -1: unknown */
 	bool ipv6;              /* a global address is there */
+	bool no_ipv6;           /* the kernel has none at all */
 	const char **addresses; /* of the host, but loopback */
 	size_t naddresses;
 	const char *resolv; /* /etc/resolv.conf; a symlink: "-> TARGET" first */

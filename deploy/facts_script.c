@@ -30,6 +30,7 @@ static const char general[] =
     "	find " FACTS_APT_STAMP " /var/lib/apt/periodic/update-success-stamp \\\n"
     "		/var/lib/apt/lists -maxdepth 0 -mmin -1440 -print\n"
     "}\n"
+    "inet6() { [ -e /proc/net/if_inet6 ] && echo yes; }\n"
     "resolv() {\n"
     "	[ ! -L /etc/resolv.conf ] || "
     "printf -- '-> %s\\n' \"$(readlink /etc/resolv.conf)\"\n"
@@ -45,6 +46,7 @@ static const char general[] =
     "say home df -B1 --output=avail /home\n"
     "say memory grep '^MemTotal:' /proc/meminfo\n"
     "say ipv6 cat /proc/net/if_inet6\n"
+    "say inet6 inet6\n"
     "say addresses hostname -I\n"
     "say resolv resolv\n"
     "if command -v ss >/dev/null; then say ports ss -H -lntup; fi\n";

@@ -10,8 +10,10 @@
 
 #define MIB (INT64_C(1) << 20)
 
-/* Less than this fails in the middle of a run; less than enough will not last. */
+/* Less than this fails in the middle of a run, of the first one that brings all packages and
+ * of those after it; less than enough will not last. */
 #define DISK_MIN      (500 * MIB)
+#define DISK_AGAIN    (50 * MIB)
 #define DISK_ENOUGH   (3 * 1024 * MIB)
 #define MEMORY_MIN    (400 * MIB)
 #define MEMORY_ENOUGH (900 * MIB) /* a server of "1 GB" has a little less */
@@ -72,14 +74,10 @@ static void check_system(struct preflight *p)
 		    f->deb_arch, *f->machine == 'x' ? "amd64" : "arm64");
 }
 
-static void check_running_system(struct preflight *p)
+static void check_python_relay(struct preflight *p)
 {
 	const struct facts *f = p->facts;
 
-	if (!f->systemd)
-		preflight_hinder(p,
-		    "The server does not run systemd; a relay needs it, in a container "
-		    "too.");
 	if (f->python_relay)
 		preflight_hinder(p,
 		    "A Python relay runs on the server (%s), and cmdeploy does not yet "
@@ -88,16 +86,25 @@ static void check_running_system(struct preflight *p)
 		    f->python_relay);
 }
 
+static void check_systemd(struct preflight *p)
+{
+	if (!p->facts->systemd)
+		preflight_hinder(p,
+		    "The server does not run systemd; a relay needs it, in a container "
+		    "too.");
+}
+
 static void check_space(struct preflight *p)
 {
 	const struct facts *f = p->facts;
 	int64_t wanted = p->config->min_free_disk_space;
+	int64_t least = f->generation > 0 ? DISK_AGAIN : DISK_MIN;
 
-	if (f->disk_free >= 0 && f->disk_free < DISK_MIN)
+	if (f->disk_free >= 0 && f->disk_free < least)
 		preflight_hinder(p,
 		    "The server's disk has only %lld MiB left, and needs %lld; make "
 		    "room (apt-get clean, journalctl --vacuum-size=50M).",
-		    (long long)(f->disk_free / MIB), (long long)(DISK_MIN / MIB));
+		    (long long)(f->disk_free / MIB), (long long)(least / MIB));
 	else if (f->disk_free >= 0 && f->disk_free < DISK_ENOUGH)
 		preflight_remark(p,
 		    "the server's disk has only %lld MiB left; mail will need more.",
@@ -145,7 +152,13 @@ static void check_addresses(struct preflight *p)
 		    "mtail_address = %s is no address of the server; correct it in %s. "
 		    "Is the VPN up?",
 		    c->mtail_address, c->path);
-	if (!p->facts->ipv6 && !c->disable_ipv6)
+	if (p->facts->no_ipv6 && !c->disable_ipv6)
+		preflight_hinder(p,
+		    "The server's kernel has no IPv6, and its services would not "
+		    "start; set "
+		    "disable_ipv6 = True in %s.",
+		    c->path);
+	else if (!p->facts->ipv6 && !c->disable_ipv6)
 		preflight_remark(p,
 		    "the server has no global IPv6 address; disable_ipv6 = True in %s "
 		    "spares useless attempts.",
@@ -196,9 +209,10 @@ unsigned preflight(
 	struct preflight p = { .config = config, .facts = facts, .out = out };
 
 	check_system(&p);
+	check_python_relay(&p);
 	check_space(&p);
 	if (stages & (STAGE_CONFIGURE | STAGE_ACTIVATE)) {
-		check_running_system(&p);
+		check_systemd(&p);
 		check_addresses(&p);
 		check_filter_sockets(&p);
 		preflight_ports(&p);

@@ -11,7 +11,8 @@
 
 /*
  * Write a line for each hindrance to out, with its remedy: a release that is not Debian 12,
- * no systemd, ports taken and by whom, a running Python relay, too little disk or memory,
+ * no systemd, ports taken and by whom, a running Python relay, too little disk or memory, a
+ * kernel without IPv6 where it is wanted,
  * an unknown processor, mtail_address that is not the host's. Remarks, which begin with
  * "Note: ", are written too: systemd-resolved will be replaced, ports of the ini let any local
  * user inject mail. stages (enum stage): an image that is only installed into need not run

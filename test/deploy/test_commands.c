@@ -311,6 +311,18 @@ static void checks(void **state)
 	assert_int_equal(
 	    RUN(&s, config_command, "config", "check", "--config", s.ini), 0);
 	assert_said(&s, "the relay _a.example, with a self-signed certificate");
+	support_write_file(s.ini,
+	    span_of("[params]\nmail_domain = a.example\nmtail_address = $(x)\n"));
+	assert_int_equal(
+	    RUN(&s, config_command, "config", "check", "--config", s.ini), 1);
+	assert_said(&s, "mtail: mtail_address = $(x): write an IP address");
+	assert_said(&s, "cannot be deployed");
+	support_write_file(s.ini,
+	    span_of(
+		"[params]\nmail_domain = a.example\nprivacy_mail = a@testrun.org\n"));
+	assert_int_equal(
+	    RUN(&s, config_command, "config", "check", "--config", s.ini), 1);
+	assert_said(&s, "cannot be deployed");
 	support_write_file(s.ini, span_of("[params]\nmax_message_size = many\n"));
 	assert_int_equal(
 	    RUN(&s, config_command, "config", "check", "--config", s.ini), 1);

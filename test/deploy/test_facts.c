@@ -114,7 +114,7 @@ static void nothing_known(void **state)
 	assert_int_equal(f->disk_free, -1);
 	assert_int_equal(f->memory, -1);
 	assert_false(f->systemd || f->container || f->apt_fresh || f->ipv6);
-	assert_false(f->ports_known);
+	assert_false(f->ports_known || f->no_ipv6);
 	assert_int_equal(f->npackages + f->nusers + f->ngroups + f->nmembers, 0);
 	assert_int_equal(f->nstates, 2);
 	assert_true(f->states[0]);
@@ -186,6 +186,17 @@ static void ipv6(void **state)
 	assert_int_equal(f->ipv6, c->ipv6);
 	facts_free(f);
 	text_free(&record);
+}
+
+static void kernel_without_ipv6(void **state)
+{
+	struct facts *without = parse_good("inet6\t^"),
+		     *with = parse_good("inet6\tyes\n^");
+
+	assert_true(without->no_ipv6);
+	assert_false(with->no_ipv6);
+	facts_free(without);
+	facts_free(with);
 }
 
 static void files(void **state)
@@ -613,6 +624,7 @@ int main(void)
 		{ SUPPORT_TEST(nothing_known) },
 		{ SUPPORT_TEST(general) },
 		{ SUPPORT_TABLE(ipv6, ipv6_cases) },
+		{ SUPPORT_TEST(kernel_without_ipv6) },
 		{ SUPPORT_TEST(files) },
 		{ SUPPORT_TEST(packages) },
 		{ SUPPORT_TEST(accounts) },

@@ -87,7 +87,7 @@ static const struct system_case {
 	{ "no systemd", "debian", "12", "x86_64", "amd64", true, NULL, 1, 0,
 	    "not run systemd" },
 	{ "Python relay", "debian", "12", "x86_64", "amd64", false, "doveauth.service",
-	    1, 0, "(doveauth.service), and cmdeploy does not yet replace" },
+	    1, 1, "(doveauth.service), and cmdeploy does not yet replace" },
 	{ "colours", "debian", "\033[31m", "x86_64", "amd64", false, NULL, 1, 1,
 	    "debian \\x1b[31m;" },
 };
@@ -111,18 +111,22 @@ static void system_(void **state)
 static const struct space_case {
 	const char *name;
 	int64_t disk, home, memory;
-	unsigned hindrances;
+	unsigned hindrances, generation;
 	const char *says[3];
 } space_cases[] = {
-	{ "unknown", -1, -1, -1, 0, { NULL } },
-	{ "disk full", 0, 9 * GIB, GIB, 1, { "0 MiB left, and needs 500" } },
-	{ "disk nearly full", GIB, 9 * GIB, GIB, 0, { "Note: the server's disk" } },
-	{ "home full", 9 * GIB, GIB / 2, GIB, 0, { "/home has 512 MiB left" } },
-	{ "little memory", 9 * GIB, 9 * GIB, GIB / 4, 1,
+	{ "unknown", -1, -1, -1, 0, 0, { NULL } },
+	{ "disk full", 0, 9 * GIB, GIB, 1, 0, { "0 MiB left, and needs 500" } },
+	{ "disk nearly full", GIB, 9 * GIB, GIB, 0, 0, { "Note: the server's disk" } },
+	{ "home full", 9 * GIB, GIB / 2, GIB, 0, 0, { "/home has 512 MiB left" } },
+	{ "little memory", 9 * GIB, 9 * GIB, GIB / 4, 1, 0,
 	    { "256 MiB of memory; a relay" } },
-	{ "less memory", 9 * GIB, 9 * GIB, GIB / 2, 0,
+	{ "less memory", 9 * GIB, 9 * GIB, GIB / 2, 0, 0,
 	    { "Note: the server has 512 MiB" } },
-	{ "both", 0, 0, 0, 2, { "disk", "/home", "memory" } },
+	{ "both", 0, 0, 0, 2, 0, { "disk", "/home", "memory" } },
+	{ "full, but deployed before", 49 << 20, 9 * GIB, GIB, 1, 1,
+	    { "49 MiB left, and needs 50;" } },
+	{ "nearly full, but deployed before", 50 << 20, 9 * GIB, GIB, 0, 1,
+	    { "Note: the server's disk has only 50 MiB" } },
 };
 
 static void space(void **state)
@@ -134,7 +138,21 @@ static void space(void **state)
 	f.disk_free = c->disk;
 	f.home_free = c->home;
 	f.memory = c->memory;
+	f.generation = c->generation;
 	check("", &f, STAGE_ALL, c->hindrances, says);
+}
+
+static void kernel_without_ipv6(void **state)
+{
+	static const char *const says[] = { "kernel has no IPv6", NULL },
+				 *const nothing[] = { NULL };
+	struct facts f = good_facts();
+
+	f.ipv6 = false;
+	f.no_ipv6 = true;
+	check("", &f, STAGE_ALL, 1, says);
+	check("", &f, STAGE_INSTALL, 0, nothing);
+	check("disable_ipv6 = True\n", &f, STAGE_ALL, 0, nothing);
 }
 
 static const struct ini_case {
@@ -300,6 +318,7 @@ int main(void)
 {
 	static const struct support_test tests[] = {
 		{ SUPPORT_TABLE(system_, system_cases) },
+		{ SUPPORT_TEST(kernel_without_ipv6) },
 		{ SUPPORT_TABLE(space, space_cases) },
 		{ SUPPORT_TABLE(ini, ini_cases) },
 		{ SUPPORT_TABLE(port, port_cases) },
