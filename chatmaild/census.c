@@ -38,16 +38,22 @@ const struct metric_def census_metrics[] = {
 };
 const size_t ncensus_metrics = sizeof(census_metrics) / sizeof(census_metrics[0]);
 
-struct census {
+struct counts {
 	uint64_t total[ACCOUNT_KINDS];
 	uint32_t by_day[DAYS]; /* without ci-; pages that stay 0 cost no memory */
 };
 
-/* The first count, on the writer thread; then the census gets it. */
+struct census {
+	struct store *store;
+	bool counted, counting;
+	struct counts counts; /* 0 until counted */
+};
+
+/* The count of what is in the store, on the writer thread; then the census gets it. */
 struct load {
 	struct store_op op;
 	struct census *into;
-	struct census counted;
+	struct counts counted;
 };
 
 enum account_kind account_kind(struct span address)
@@ -64,7 +70,7 @@ static size_t place(int64_t day)
 	return day < DAYS ? (size_t)day : DAYS - 1;
 }
 
-static void count(struct census *c, enum account_kind kind, int64_t day, int64_t by)
+static void count(struct counts *c, enum account_kind kind, int64_t day, int64_t by)
 {
 	c->total[kind] += (uint64_t)by;
 	if (kind != ACCOUNT_CI)
@@ -89,27 +95,44 @@ static int load_run(struct store_op *op, sqlite3 *db)
 	return sqlite3_finalize(stmt);
 }
 
-/* If it failed the store has logged it, and has what it takes to be made anew. */
+/* Reports come in the order of the operations: what came before this is counted in it. */
 static void load_done(struct store_op *op, int result)
 {
 	struct load *l = (struct load *)op;
+	struct census *c = l->into;
 
-	if (result == SQLITE_OK)
-		*l->into = l->counted;
-	free(l);
+	c->counting = false;
+	if (result == SQLITE_OK) {
+		c->counted = true;
+		c->counts = l->counted;
+	}
+	free(l); /* else the store has logged it */
+}
+
+static void start_count(struct census *c)
+{
+	struct load *l;
+
+	if (c->counting)
+		return;
+	l = calloc(1, sizeof(*l));
+	if (!l)
+		abort();
+	l->op.run = load_run;
+	l->op.done = load_done;
+	l->into = c;
+	c->counting = true;
+	store_submit(c->store, &l->op);
 }
 
 struct census *census_create(struct store *store)
 {
 	struct census *c = calloc(1, sizeof(*c));
-	struct load *l = calloc(1, sizeof(*l));
 
-	if (!c || !l)
+	if (!c)
 		abort();
-	l->op.run = load_run;
-	l->op.done = load_done;
-	l->into = c;
-	store_submit(store, &l->op);
+	c->store = store;
+	start_count(c);
 	return c;
 }
 
@@ -120,17 +143,20 @@ void census_destroy(struct census *c)
 
 void census_apply(struct census *c, const struct census_change *changes, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
+	/* The count failed; as the store can be written again it may succeed now. */
+	if (!c->counted)
+		start_count(c);
+	for (size_t i = 0; c->counted && i < n; i++) {
 		if (changes[i].before != CENSUS_NONE)
-			count(c, changes[i].kind, changes[i].before, -1);
+			count(&c->counts, changes[i].kind, changes[i].before, -1);
 		if (changes[i].after != CENSUS_NONE)
-			count(c, changes[i].kind, changes[i].after, 1);
+			count(&c->counts, changes[i].kind, changes[i].after, 1);
 	}
 }
 
 uint64_t census_count(const struct census *c, enum account_kind kind)
 {
-	return c->total[kind];
+	return c->counts.total[kind];
 }
 
 void census_read(const struct census *c, int64_t now, struct census_gauges *gauges)
@@ -139,15 +165,15 @@ void census_read(const struct census *c, int64_t now, struct census_gauges *gaug
 	uint64_t active = 0;
 
 	*gauges = (struct census_gauges){
-		.ci = c->total[ACCOUNT_CI],
-		.user = c->total[ACCOUNT_PLAIN] + c->total[ACCOUNT_AC],
+		.ci = c->counts.total[ACCOUNT_CI],
+		.user = c->counts.total[ACCOUNT_PLAIN] + c->counts.total[ACCOUNT_AC],
 	};
 	gauges->all = gauges->ci + gauges->user;
 	for (size_t i = 0; i < NACTIVE; i++) {
 		size_t first = place((int64_t)today - active_days[i]);
 
 		while (day > first)
-			active += c->by_day[--day];
+			active += c->counts.by_day[--day];
 		gauges->active[i] = active;
 	}
 }

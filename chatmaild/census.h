@@ -42,7 +42,8 @@ struct census;
 
 /*
  * Starts to count what is in the store, on its writing thread: rows submitted after this
- * come after it. Until then everything is 0.
+ * come after it. Until then everything is 0; if it fails it is counted again with the next
+ * row that is written.
  */
 struct census *census_create(struct store *store);
 void census_destroy(struct census *c); /* after store_close(); accepts NULL */

@@ -3,8 +3,8 @@
  */
 #include "chatmaild/user_row.h"
 
-/* The day that an account counts for. */
-#define DAY "coalesce(last_login_day, created_day, 0)"
+/* The day that an account counts for; below 0 is CENSUS_NONE's. */
+#define DAY "max(coalesce(last_login_day, created_day, 0), 0)"
 
 /* A later hash and stamp win; a day that is not known keeps the one that is. */
 #define WRITE                                                                          \

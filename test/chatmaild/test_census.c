@@ -1,6 +1,8 @@
 /* chatmaild/census.c: counted by the rows that are written, the same after a restart. */
 #include "chatmaild/census.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "test/chatmaild/accounts.h"
@@ -79,6 +81,104 @@ static void made_found_and_forgotten(void **state)
 	accounts_deinit(&a);
 }
 
+struct probe {
+	struct store_op op;
+	bool done;
+};
+
+static int probe_run(struct store_op *op, sqlite3 *db)
+{
+	return SQLITE_OK;
+}
+
+static void probe_done(struct store_op *op, int result)
+{
+	((struct probe *)op)->done = true;
+}
+
+static bool probed(void *arg)
+{
+	return ((struct probe *)arg)->done;
+}
+
+/* Until all is done that was submitted before. */
+static void wait_for_store(struct accounts *a)
+{
+	struct probe p = { .op = { .run = probe_run, .done = probe_done } };
+
+	store_submit(a->d.store, &p.op);
+	support_loop(a->d.base, probed, &p);
+}
+
+/* The store could not be read at first: nothing is counted from nothing. */
+static void counts_again_when_it_failed(void **state)
+{
+	const struct census_change gone = { ACCOUNT_PLAIN, 20000, CENSUS_NONE };
+	char hash[PASSWORD_HASH_MAX];
+	struct census *census;
+	struct accounts a;
+	sqlite3 *other;
+	char *file;
+
+	accounts_init(&a);
+	assert_int_equal(
+	    accounts_make(&a, "abcdefghi@" DOMAIN, "secret-password", hash),
+	    USERS_FOUND);
+	file = support_path(a.config.state_dir, STORE_FILE);
+	assert_int_equal(sqlite3_open(file, &other), SQLITE_OK);
+	assert_int_equal(
+	    sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	census = census_create(a.d.store);
+	wait_for_store(&a);
+	assert_int_equal(census_count(census, ACCOUNT_PLAIN), 0);
+	sqlite3_close(other);
+
+	census_apply(census, &gone, 1);
+	census_apply(census, &gone, 1);
+	wait_for_store(&a);
+	assert_int_equal(census_count(census, ACCOUNT_PLAIN), 1);
+	free(file);
+	accounts_stop(&a);
+	census_destroy(census);
+	accounts_start(&a);
+	accounts_deinit(&a);
+}
+
+static void set_login_day(const char *file, int day)
+{
+	char sql[64];
+	sqlite3 *db;
+
+	snprintf(sql, sizeof(sql), "UPDATE users SET last_login_day = %d", day);
+	assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
+/* A password file whose times were set before 1970. */
+static void days_before_all(void **state)
+{
+	char hash[PASSWORD_HASH_MAX];
+	struct accounts a;
+	char *file;
+
+	accounts_init(&a);
+	assert_int_equal(
+	    accounts_make(&a, "abcdefghi@" DOMAIN, "secret-password", hash),
+	    USERS_FOUND);
+	accounts_stop(&a);
+	file = support_path(a.config.state_dir, STORE_FILE);
+	set_login_day(file, -1);
+	free(file);
+	accounts_start(&a);
+	assert_int_equal(
+	    users_login(a.d.users, span_of("abcdefghi@" DOMAIN), time(NULL)),
+	    USERS_FOUND);
+	wait_for_store(&a);
+	assert_int_equal(read_gauges(&a, time(NULL)).all, 1);
+	accounts_deinit(&a);
+}
+
 static const struct window_case {
 	const char *name;
 	int64_t day; /* of the only login; today is 20000 */
@@ -123,6 +223,8 @@ int main(void)
 	static const struct support_test tests[] = {
 		{ SUPPORT_TABLE(kind, kind_cases) },
 		{ SUPPORT_TEST(made_found_and_forgotten) },
+		{ SUPPORT_TEST(counts_again_when_it_failed) },
+		{ SUPPORT_TEST(days_before_all) },
 		{ SUPPORT_TABLE(window, window_cases) },
 	};
 
