@@ -132,6 +132,8 @@ static const char *check_name(const struct config *config, struct span address)
 
 	if (!address_split(address, &local, &domain))
 		return "not exactly one @";
+	if (config->echobot && span_is(local, ADMISSION_ECHOBOT))
+		return "name of the echo bot";
 	if (local.len < (size_t)config->username_min_length)
 		return "name too short";
 	if (local.len > (size_t)config->username_max_length || address.len > NAME_MAX)

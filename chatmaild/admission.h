@@ -11,6 +11,9 @@
 
 #define ADMISSION_CLOSED_FILE "/etc/chatmail-nocreate"
 
+/* Before the @: while there is an echo bot, no login makes this one. */
+#define ADMISSION_ECHOBOT "echo"
+
 enum admission {
 	ADMISSION_OK,
 	ADMISSION_CLOSED,   /* the operator's switch */

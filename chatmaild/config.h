@@ -71,6 +71,7 @@ struct config {
 	struct endpoint filter_outgoing_socket, filter_incoming_socket;
 	struct endpoint reinject_outgoing, reinject_incoming;
 	struct endpoint metrics_address;
+	struct endpoint echobot_socket, echobot_imap, echobot_smtp;
 
 	/* Push, calls, helpers. */
 	char *push_url, *push_ca_file;

@@ -43,6 +43,7 @@ static const struct service *const service_table[] = {
 	&lastlogin_service,
 	&metadata_service,
 	&notify_service,
+	&echobot_service,
 	&outgoing_service,
 	&incoming_service,
 	&http_service,
@@ -166,6 +167,7 @@ void daemon_destroy(struct daemon *d)
 	push_queue_destroy(d->pushes);
 	expiry_destroy(d->expiry);
 	stall_destroy(d->stall);
+	free(d->invite_link);
 	event_base_free(d->base);
 	config_free((struct config *)d->config);
 	free(d);

@@ -30,6 +30,7 @@ struct daemon {
 	struct stall *stall; /* how late the loop runs */
 	time_t started;      /* wall clock */
 	bool draining;       /* SIGTERM came */
+	char *invite_link;   /* how to meet the echo bot; owned, NULL: not known */
 };
 
 /*

@@ -46,7 +46,7 @@ struct http {
 	struct http_conn conns[CONNECTIONS_MAX];
 	unsigned nconns;
 	struct http_counters {
-		uint64_t ok, moved, not_found, bad_method, unavailable;
+		uint64_t ok, moved, found, not_found, bad_method, unavailable;
 	} counters;
 };
 
@@ -56,6 +56,8 @@ static const struct metric_def http_metrics[] = {
 	    "code=\"200\"", offsetof(struct http_counters, ok) },
 	{ "chatmail_http_requests_total", "", OPENMETRICS_COUNTER, "code=\"301\"",
 	    offsetof(struct http_counters, moved) },
+	{ "chatmail_http_requests_total", "", OPENMETRICS_COUNTER, "code=\"302\"",
+	    offsetof(struct http_counters, found) },
 	{ "chatmail_http_requests_total", "", OPENMETRICS_COUNTER, "code=\"404\"",
 	    offsetof(struct http_counters, not_found) },
 	{ "chatmail_http_requests_total", "", OPENMETRICS_COUNTER, "code=\"405\"",
@@ -234,6 +236,26 @@ static void answer_new(struct http *h, struct evhttp_request *req)
 	answer_text(req, HTTP_OK, "OK", "application/json", text);
 }
 
+/* The web pages are older than the bot's invitation, so they point here. */
+static void answer_echobot(struct http *h, struct evhttp_request *req)
+{
+	struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
+	const struct daemon *d = h->daemon;
+
+	evhttp_add_header(headers, "Cache-Control", "no-store");
+	if (d->invite_link) {
+		evhttp_add_header(headers, "Location", d->invite_link);
+		h->counters.found++;
+		refuse(req, HTTP_MOVETEMP, "Found");
+	} else if (d->config->echobot) {
+		h->counters.unavailable++;
+		refuse(req, HTTP_SERVUNAVAIL, "Service Unavailable");
+	} else {
+		h->counters.not_found++;
+		refuse(req, HTTP_NOTFOUND, "Not Found");
+	}
+}
+
 /* It answers, so the loop turns. */
 static void answer_healthy(struct http *h, struct evhttp_request *req)
 {
@@ -265,6 +287,7 @@ static const struct route {
 	{ "/healthz", false, READ, "GET, HEAD", answer_healthy },
 	{ "/readyz", false, READ, "GET, HEAD", answer_ready },
 	{ "/metrics/public", true, READ, "GET, HEAD", answer_public },
+	{ "/echobot", true, READ, "GET, HEAD", answer_echobot },
 	{ "/new", true, READ | EVHTTP_REQ_POST, "GET, HEAD, POST", answer_new },
 	/* Its old place: printed codes have it, and apps follow no redirect on POST. */
 	{ "/cgi-bin/newemail.py", true, READ | EVHTTP_REQ_POST, "GET, HEAD, POST",

@@ -413,3 +413,36 @@ bool mailbox_enforces(const char *dir, const char *address)
 	return faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
 	       !absence(errno);
 }
+
+/* Takes box. */
+static int replace_password(int box, const char *hash)
+{
+	bool made = false;
+	int error, rc = -1, fd = write_password(box, hash);
+
+	if (fd >= 0) {
+		close(fd);
+		rc = make_flag(box, &made);
+		if (rc == 0)
+			rc = renameat(box, PASSWORD_TMP, box, PASSWORD_FILE);
+		if (rc == 0)
+			rc = fsync(box);
+	}
+	error = errno;
+	if (rc < 0)
+		unlinkat(box, PASSWORD_TMP, 0);
+	close(box);
+	errno = error;
+	return rc;
+}
+
+int mailbox_rewrite(const char *dir, const char *address, const char *hash)
+{
+	char path[MAILBOX_PATH_MAX];
+	int box;
+
+	if (make_path(path, dir, address, "") < 0)
+		return -1;
+	box = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return box < 0 ? -1 : replace_password(box, hash);
+}

@@ -95,4 +95,11 @@ int mailbox_touch(const char *dir, const char *address, int64_t seconds);
 /* Is enforceE2EEincoming there? Errors other than absence count as yes. */
 bool mailbox_enforces(const char *dir, const char *address);
 
+/*
+ * Give an account that exists another hash, in the same durable way: for an account that is
+ * ours. It gets enforceE2EEincoming if it had none. Blocks. 0, or -1 with errno: the old
+ * hash may be in force then, or the new one.
+ */
+int mailbox_rewrite(const char *dir, const char *address, const char *hash);
+
 #endif

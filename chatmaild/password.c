@@ -28,15 +28,16 @@ static int make_setting(char setting[3 + SALT_CHARS + 1])
 	return 0;
 }
 
-int password_hash(struct span password, char *hash, size_t size)
+/* "{SHA512-CRYPT}" and what crypt() makes of them. 0 or -1. */
+static int crypt_password(
+    struct span password, const char *setting, char *hash, size_t size)
 {
-	char setting[3 + SALT_CHARS + 1];
 	char text[PASSWORD_MAX + 1];
 	struct crypt_data *data; /* 32 KiB: too much for a thread's stack */
 	const char *crypted;
 	int n = -1;
 
-	if (password.len > PASSWORD_MAX || make_setting(setting) < 0)
+	if (password.len > PASSWORD_MAX)
 		return -1;
 	if (password.len && memchr(password.data, '\0', password.len))
 		return -1;
@@ -55,6 +56,28 @@ int password_hash(struct span password, char *hash, size_t size)
 	explicit_bzero(data, sizeof(*data));
 	free(data);
 	return n >= 0 && (size_t)n < size ? 0 : -1;
+}
+
+int password_hash(struct span password, char *hash, size_t size)
+{
+	char setting[3 + SALT_CHARS + 1];
+
+	return make_setting(setting) < 0
+		   ? -1
+		   : crypt_password(password, setting, hash, size);
+}
+
+/* The setting is the hash's own beginning; "rounds=" could cost any time. */
+bool password_matches(struct span password, const char *hash)
+{
+	static const char begin[] = SCHEME "$6$", rounds[] = SCHEME "$6$rounds=";
+	char again[PASSWORD_HASH_MAX];
+
+	return strncmp(hash, begin, strlen(begin)) == 0 &&
+	       strncmp(hash, rounds, strlen(rounds)) != 0 &&
+	       crypt_password(password, hash + strlen(SCHEME), again, sizeof(again)) ==
+		   0 &&
+	       strcmp(again, hash) == 0;
 }
 
 static bool scheme_char(char c)

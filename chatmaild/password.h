@@ -19,6 +19,12 @@
 int password_hash(struct span password, char *hash, size_t size);
 
 /*
+ * Is it this password's hash? Only of our own scheme: of any other, no. For what we
+ * made ourselves; users' passwords are compared by Dovecot. As costly as password_hash().
+ */
+bool password_matches(struct span password, const char *hash);
+
+/*
  * "{SCHEME}" with a non-empty rest of printable ASCII: what may be handed to Dovecot,
  * whose default_pass_scheme would take any other text as the password itself.
  */

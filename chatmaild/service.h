@@ -77,6 +77,7 @@ extern const struct service metadata_service;  /* Dovecot IMAP METADATA, dict */
 extern const struct service outgoing_service;  /* Postfix before-queue filter, SMTP */
 extern const struct service incoming_service;
 extern const struct service notify_service;  /* push notifications, no listener */
+extern const struct service echobot_service; /* echo@DOMAIN, no listener */
 extern const struct service http_service;    /* GET /metrics on a UNIX socket */
 extern const struct service metrics_service; /* the same on metrics_address */
 extern const struct service admin_service;   /* the operator's tool, JSON lines */
