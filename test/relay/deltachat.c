@@ -412,6 +412,46 @@ int deltachat_configure(struct deltachat *dc, const char *address, const char *p
 	    json_pack("{s:s, s:s}", "addr", address, "password", password));
 }
 
+/* Whether method did it; takes params. */
+static int act(struct deltachat *dc, const char *method, json_t *params)
+{
+	json_t *r = deltachat_call(dc, method, params);
+
+	json_decref(r);
+	return r ? 0 : -1;
+}
+
+static int add_account(struct deltachat *dc)
+{
+	json_t *r = deltachat_call(dc, "add_account", json_array());
+
+	if (!r)
+		return -1;
+	dc->account = (uint32_t)json_integer_value(r);
+	json_decref(r);
+	return 0;
+}
+
+static int go_online(struct deltachat *dc)
+{
+	json_t *r;
+
+	if (act(dc, "start_io", json_pack("[I]", (json_int_t)dc->account)) < 0)
+		return -1;
+	r = deltachat_wait(dc, "ImapInboxIdle");
+	json_decref(r);
+	return r ? 0 : -1;
+}
+
+int deltachat_follow(struct deltachat *dc, const char *link)
+{
+	if (add_account(dc) < 0 ||
+	    act(dc, "add_transport_from_qr",
+		json_pack("[I, s]", (json_int_t)dc->account, link)) < 0)
+		return -1;
+	return go_online(dc);
+}
+
 int deltachat_login(struct deltachat *dc, const struct deltachat_relay *relay,
     const char *address, const char *password)
 {
@@ -420,7 +460,17 @@ int deltachat_login(struct deltachat *dc, const struct deltachat_relay *relay,
 	snprintf(link, sizeof link,
 	    "dclogin:%s?p=%s&v=1&ih=%s&ip=%u&is=ssl&sh=%s&sp=%u&ss=ssl&ic=3", address,
 	    password, relay->host, relay->imap_port, relay->host, relay->smtp_port);
-	return deltachat_onboard(dc, link);
+	return deltachat_follow(dc, link);
+}
+
+int deltachat_find(struct deltachat *dc, const char *address, const char *password)
+{
+	if (add_account(dc) < 0 ||
+	    act(dc, "add_or_update_transport",
+		json_pack("[I, {s:s, s:s}]", (json_int_t)dc->account, "addr", address,
+		    "password", password)) < 0)
+		return -1;
+	return go_online(dc);
 }
 
 /* The result of a call that is a string, malloc()ed, or NULL. Takes params. */
@@ -463,6 +513,12 @@ char *deltachat_stored_token(struct deltachat *dc)
 		nanosleep(&pause, NULL);
 	}
 	return NULL;
+}
+
+char *deltachat_address(struct deltachat *dc)
+{
+	return call_for_text(dc, "get_config",
+	    json_pack("[I, s]", (json_int_t)dc->account, "configured_addr"));
 }
 
 char *deltachat_invite(struct deltachat *dc)

@@ -91,6 +91,16 @@ int deltachat_configure(
 /* A setting of the account, such as "configured_addr", malloc()ed; or NULL. */
 char *deltachat_config(struct deltachat *dc, const char *key);
 
+/*
+ * The same by a link as it is on web pages and in QR codes (dcaccount:, dclogin:); and
+ * with an address alone, for which the client looks for the servers itself.
+ */
+int deltachat_follow(struct deltachat *dc, const char *link);
+int deltachat_find(struct deltachat *dc, const char *address, const char *password);
+
+/* The address it is logged in with, malloc()ed, or NULL. */
+char *deltachat_address(struct deltachat *dc);
+
 /* Wait until the relay has this client's device token; returns it as the relay has it,
  * encrypted to the notification service, malloc()ed; or NULL. */
 char *deltachat_stored_token(struct deltachat *dc);
