@@ -418,7 +418,7 @@ bool mailbox_enforces(const char *dir, const char *address)
 static int replace_password(int box, const char *hash)
 {
 	bool made = false;
-	int error, rc = -1, fd = write_password(box, hash);
+	int error, rc = -1, fd = write_password(box, hash, true);
 
 	if (fd >= 0) {
 		close(fd);
