@@ -175,7 +175,11 @@ static bool may_begin(struct run *r)
 {
 	const struct options *o = r->o;
 
-	if (preflight(r->config, r->facts, o->stages, stderr) > 0) {
+	unsigned hindrances = preflight(r->config, r->facts, o->stages, stderr);
+
+	if ((o->stages & STAGE_INSTALL) && !o->rollback)
+		hindrances += preflight_packages(r->wanted, r->facts, stderr);
+	if (hindrances > 0) {
 		say_bad("%s was not touched.", host_name(r->host));
 		return false;
 	}

@@ -220,6 +220,39 @@ unsigned preflight(
 	return p.hindrances;
 }
 
+/* Of which Debian has none. */
+static bool is_missing(
+    const struct wanted *w, const struct facts *f, const char *package)
+{
+	bool wanted = wanted_find(w, WANTED_PACKAGE, package, NULL) ||
+		      wanted_find(w, WANTED_DEB, package, NULL);
+	bool at_hand = wanted_find(w, WANTED_DEB, package, "all") ||
+		       wanted_find(w, WANTED_DEB, package, f->deb_arch);
+
+	return wanted && !at_hand && !facts_package(f, package);
+}
+
+unsigned preflight_packages(
+    const struct wanted *wanted, const struct facts *facts, FILE *out)
+{
+	static const char *const ours[] = { "chatmaild", "chatmaild-dovecot-plugin" };
+	struct preflight p = { .facts = facts, .out = out };
+	struct text list = { 0 };
+
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
+		if (is_missing(wanted, facts, ours[i]))
+			text_printf(&list, "%s%s", list.len ? ", " : "", ours[i]);
+	}
+	if (list.len > 0)
+		preflight_hinder(&p,
+		    "The server lacks %s, and no .deb files of it for %s are at hand: "
+		    "build them (scripts/build-packages dist) and name their directory "
+		    "by --packages, or install them there with apt.",
+		    list.data, facts->deb_arch);
+	text_free(&list);
+	return p.hindrances;
+}
+
 /* Whose words these are may publish them. */
 static bool is_of_testrun(const char *domain)
 {

@@ -155,6 +155,54 @@ static void kernel_without_ipv6(void **state)
 	check("disable_ipv6 = True\n", &f, STAGE_ALL, 0, nothing);
 }
 
+static const struct packages_case {
+	const char *name;
+	bool want_by_name;
+	const char *deb_arch; /* of a file that is at hand */
+	bool installed;
+	const char *says;
+} packages_cases[] = {
+	{ "not wanted", false, NULL, false, NULL },
+	{ "by name, nothing there", true, NULL, false,
+	    "lacks chatmaild, and no .deb files of it for amd64" },
+	{ "by name, installed", true, NULL, true, NULL },
+	{ "at hand", false, "amd64", false, NULL },
+	{ "at hand for all", false, "all", false, NULL },
+	{ "for another processor", false, "arm64", false, "lacks chatmaild" },
+	{ "for another processor, installed", false, "arm64", true, NULL },
+};
+
+static void packages(void **state)
+{
+	const struct packages_case *c = *state;
+	struct fact_package there[] = { { "chatmaild", "1" } };
+	struct wanted *w = wanted_create();
+	struct facts f = good_facts();
+	char *said = NULL;
+	size_t len;
+	FILE *out = open_memstream(&said, &len);
+
+	wanted_component(w, "chatmaild");
+	if (c->want_by_name)
+		want_package(w, "chatmaild");
+	if (c->deb_arch)
+		want_deb(w, &(struct wanted_deb){ .name = "chatmaild",
+				.arch = c->deb_arch,
+				.path = "/x.deb",
+				.version = "1",
+				.sha256 = "" });
+	f.packages = there;
+	f.npackages = c->installed;
+	assert_int_equal(preflight_packages(w, &f, out), c->says != NULL);
+	fclose(out);
+	if (c->says)
+		assert_non_null(strstr(said, c->says));
+	else
+		assert_string_equal(said, "");
+	free(said);
+	wanted_free(w);
+}
+
 static const struct ini_case {
 	const char *name, *ini;
 	bool no_ipv6;
@@ -319,6 +367,7 @@ int main(void)
 	static const struct support_test tests[] = {
 		{ SUPPORT_TABLE(system_, system_cases) },
 		{ SUPPORT_TEST(kernel_without_ipv6) },
+		{ SUPPORT_TABLE(packages, packages_cases) },
 		{ SUPPORT_TABLE(space, space_cases) },
 		{ SUPPORT_TABLE(ini, ini_cases) },
 		{ SUPPORT_TABLE(port, port_cases) },
