@@ -185,8 +185,13 @@ static void reinject_send_envelope(struct reinject *r)
 	reinject_expect(r, REINJECT_ENVELOPE);
 }
 
+/* What the peer has said already can be no answer to it. */
 static void reinject_send_body(struct reinject *r)
 {
+	if (stream_input(&r->stream).len > 0) {
+		reinject_trouble(r, "it speaks before it has the mail");
+		return;
+	}
 	if (r->finishing) {
 		evbuffer_add(r->body, END_OF_DATA, strlen(END_OF_DATA));
 		reinject_expect(r, REINJECT_DOT);
