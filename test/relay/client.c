@@ -153,6 +153,11 @@ int client_command(struct client *c, const char *format, ...)
 	return client_reply(c);
 }
 
+const char *client_line(struct client *c)
+{
+	return read_line(c) ? c->line : NULL;
+}
+
 const char *client_text(const struct client *c)
 {
 	return c->line;

@@ -32,6 +32,10 @@ int client_reply(struct client *c);
 int client_command(struct client *c, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* The next line of whatever protocol, without its end, valid until the next one is read;
+ * NULL when the connection is lost or silent. */
+const char *client_line(struct client *c);
+
 /* The last line read, without its line end: "523 Encryption Needed: ...". */
 const char *client_text(const struct client *c);
 

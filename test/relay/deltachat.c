@@ -4,6 +4,7 @@
  */
 #include "test/relay/deltachat.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -452,14 +453,28 @@ int deltachat_follow(struct deltachat *dc, const char *link)
 	return go_online(dc);
 }
 
+/* text as a value in a link, malloc()ed. */
+static char *escape(const char *text)
+{
+	char *escaped = malloc(3 * strlen(text) + 1), *at = escaped;
+
+	if (!escaped)
+		abort();
+	for (*at = '\0'; *text; text++)
+		at += sprintf(at, isalnum((unsigned char)*text) ? "%c" : "%%%02X",
+		    (unsigned char)*text);
+	return escaped;
+}
+
 int deltachat_login(struct deltachat *dc, const struct deltachat_relay *relay,
     const char *address, const char *password)
 {
-	char link[1024];
+	char link[1024], *secret = escape(password);
 
 	snprintf(link, sizeof link,
 	    "dclogin:%s?p=%s&v=1&ih=%s&ip=%u&is=ssl&sh=%s&sp=%u&ss=ssl&ic=3", address,
-	    password, relay->host, relay->imap_port, relay->host, relay->smtp_port);
+	    secret, relay->host, relay->imap_port, relay->host, relay->smtp_port);
+	free(secret);
 	return deltachat_follow(dc, link);
 }
 

@@ -1,6 +1,8 @@
 /*
  * Two real Delta Chat clients on one relay of this machine: they make their addresses by logging in,
- * get to know each other by SecureJoin and talk; clear text must bounce off. Each step
+ * get to know each other by SecureJoin and talk; clear text must bounce off. With a port of
+ * the relay's web server, Alice takes her address from there, as the link on its page says,
+ * and uses no other port, as in a network that lets nothing else through. Each step
  * is shown with its time; the first that fails ends the run and is named. If they may look
  * into the notification service's log, then Bob has a device token, as on a phone, and a
  * message for him must reach that service. His client stores the token itself if it may
@@ -33,16 +35,17 @@
 
 struct person {
 	const char *name;
-	char address[128], password[24];
+	char address[128], password[64];
 	struct deltachat_program program;
+	const struct deltachat_relay *relay; /* the way there */
 	struct deltachat *client;
 	uint32_t chat; /* with the other */
 };
 
 struct talk {
 	const char *dir, *json_path;
-	const char *pushes; /* the notification service's log, or NULL */
-	struct deltachat_relay relay;
+	const char *pushes;                /* the notification service's log, or NULL */
+	struct deltachat_relay relay, web; /* its mail ports; only its web port, or 0 */
 	size_t messages;
 	struct person alice, bob;
 	char *invitation;
@@ -98,13 +101,60 @@ static void invent(char *text, size_t len)
 	text[len] = '\0';
 }
 
-static int start(struct talk *t, struct person *p)
+static void invent_address(struct talk *t, struct person *p)
 {
 	char local[10];
 
 	invent(local, 9);
-	invent(p->password, sizeof p->password - 2);
+	invent(p->password, 22);
 	snprintf(p->address, sizeof p->address, "%s@%s", local, t->relay.domain);
+}
+
+/* The body of what the web server answers: its last line. */
+static json_t *read_json(struct client *c)
+{
+	const char *line;
+	json_t *o = NULL;
+
+	while (!o && (line = client_line(c)))
+		if (line[0] == '{')
+			o = json_loads(line, 0, NULL);
+	return o;
+}
+
+/* What apps do with the link on the page, "dcaccount:https://DOMAIN/new"; with their own
+ * checks of the certificate, which ours here would not pass. */
+static int take_address(struct talk *t, struct person *p)
+{
+	struct client *c = client_open(t->web.imap_port, CLIENT_TLS);
+	char request[256];
+	const char *address, *password;
+	json_t *o;
+	int rc = 0;
+
+	if (!c)
+		return fail(t, "nobody answers at port %u", t->web.imap_port);
+	snprintf(request, sizeof request,
+	    "POST /new HTTP/1.0\r\nHost: %s\r\nContent-Length: 0\r\n\r\n",
+	    t->relay.domain);
+	client_write(c, request, strlen(request));
+	o = read_json(c);
+	address = json_string_value(json_object_get(o, "email"));
+	password = json_string_value(json_object_get(o, "password"));
+	if (!address || !password)
+		rc = fail(t, "the web server's /new gave no address");
+	else {
+		snprintf(p->address, sizeof p->address, "%s", address);
+		snprintf(p->password, sizeof p->password, "%s", password);
+		p->relay = &t->web;
+	}
+	json_decref(o);
+	client_close(c);
+	return rc;
+}
+
+static int start(struct talk *t, struct person *p)
+{
 	p->client = deltachat_start(&p->program, t->dir, p->name);
 	if (!p->client)
 		return fail(
@@ -116,18 +166,26 @@ static int login(struct talk *t, struct person *p)
 {
 	if (start(t, p) < 0)
 		return -1;
-	if (deltachat_login(p->client, &t->relay, p->address, p->password) < 0)
+	if (deltachat_login(p->client, p->relay, p->address, p->password) < 0)
 		return client_failed(t, p);
 	return 0;
 }
 
+static int alice_takes_address(struct talk *t)
+{
+	return take_address(t, &t->alice);
+}
+
 static int alice_logs_in(struct talk *t)
 {
+	if (t->web.imap_port == 0)
+		invent_address(t, &t->alice);
 	return login(t, &t->alice);
 }
 
 static int bob_logs_in(struct talk *t)
 {
+	invent_address(t, &t->bob);
 	return login(t, &t->bob);
 }
 
@@ -369,17 +427,18 @@ static int clear_text_bounces(struct talk *t)
 static const struct step {
 	const char *name;
 	int (*run)(struct talk *t);
-	bool with_pushes; /* only */
+	enum { NOTHING, PUSHES, WEB } needs;
 } steps[] = {
-	{ "alice logged in, address created", alice_logs_in, false },
-	{ "bob logged in, address created", bob_logs_in, false },
-	{ "alice shows an invitation", alice_invites, false },
-	{ "SecureJoin: both verified each other", securejoin, false },
-	{ "bob's device token stored", bob_stores_token, true },
-	{ "messages exchanged, all encrypted", exchange, false },
-	{ "200 kB attachment arrived unchanged", send_attachment, false },
-	{ "clear text refused", clear_text_bounces, false },
-	{ "push notification for bob arrived", push_arrives, true },
+	{ "alice took an address from the web page", alice_takes_address, WEB },
+	{ "alice logged in, address created", alice_logs_in, NOTHING },
+	{ "bob logged in, address created", bob_logs_in, NOTHING },
+	{ "alice shows an invitation", alice_invites, NOTHING },
+	{ "SecureJoin: both verified each other", securejoin, NOTHING },
+	{ "bob's device token stored", bob_stores_token, PUSHES },
+	{ "messages exchanged, all encrypted", exchange, NOTHING },
+	{ "200 kB attachment arrived unchanged", send_attachment, NOTHING },
+	{ "clear text refused", clear_text_bounces, NOTHING },
+	{ "push notification for bob arrived", push_arrives, PUSHES },
 };
 
 static int run_steps(struct talk *t)
@@ -391,7 +450,8 @@ static int run_steps(struct talk *t)
 		double begin = seconds_now(), took;
 		int rc;
 
-		if (steps[i].with_pushes && !t->pushes)
+		if ((steps[i].needs == PUSHES && !t->pushes) ||
+		    (steps[i].needs == WEB && t->web.imap_port == 0))
 			continue;
 		rc = steps[i].run(t);
 		took = seconds_now() - begin;
@@ -422,10 +482,11 @@ static void usage(void)
 	    "usage: talk --server PATH --domain DOMAIN --imap-port N "
 	    "--smtp-port N\n"
 	    "            [--messages N] [--dir DIR] [--json FILE]\n"
-	    "            [--pushes FILE [--library FILE]]\n"
+	    "            [--web-port N] [--pushes FILE [--library FILE]]\n"
 	    "  --server    the deltachat-rpc-server program\n"
 	    "  --domain    of the new addresses\n"
 	    "  --*-port    of the relay on 127.0.0.1: implicit TLS, any certificate\n"
+	    "  --web-port  of the relay on 127.0.0.1: Alice uses no other\n"
 	    "  --messages  each way (5)\n"
 	    "  --dir       where the clients keep their data; must exist (a new folder "
 	    "under /tmp)\n"
@@ -456,6 +517,7 @@ static void parse_arguments(struct talk *t, int argc, char **argv)
 		{ "domain", required_argument, NULL, 'd' },
 		{ "imap-port", required_argument, NULL, 'i' },
 		{ "smtp-port", required_argument, NULL, 'o' },
+		{ "web-port", required_argument, NULL, 'w' },
 		{ "messages", required_argument, NULL, 'n' },
 		{ "dir", required_argument, NULL, 'D' },
 		{ "json", required_argument, NULL, 'j' },
@@ -478,6 +540,9 @@ static void parse_arguments(struct talk *t, int argc, char **argv)
 			break;
 		case 'o':
 			t->relay.smtp_port = number(optarg, 65535);
+			break;
+		case 'w':
+			t->web.imap_port = number(optarg, 65535);
 			break;
 		case 'n':
 			t->messages = number(optarg, MESSAGES_MAX);
@@ -517,6 +582,9 @@ int main(int argc, char **argv)
 	int rc;
 
 	parse_arguments(&t, argc, argv);
+	t.web = (struct deltachat_relay){ t.relay.domain, t.relay.host, t.web.imap_port,
+		t.web.imap_port };
+	t.alice.relay = t.bob.relay = &t.relay;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (!t.dir)
 		t.dir = mkdtemp(made);
