@@ -8,7 +8,7 @@ BASE_PACKAGES+=,procps,netbase,ca-certificates,cron,less
 TOOL_PACKAGES=(unbound nginx-light socat)
 # What cmdeploy has apt install on a server.
 READY_PACKAGES=(
-	acmetool curl dns-root-data dovecot-core dovecot-imapd dovecot-lmtpd libnginx-mod-stream mtail
+	acmetool bind9-dnsutils curl dns-root-data dovecot-core dovecot-imapd dovecot-lmtpd libnginx-mod-stream mtail
 	nginx opendkim opendkim-tools openssl postfix unbound
 )
 

@@ -31,6 +31,8 @@ write_config() {
 		printf '%s,%s,%s %s\n' "$h" "$d" "$i" "$(cut -d' ' -f1,2 "$KEYS/sshd-$h.pub")" >>"$RUN/known_hosts"
 		printf 'Host %s %s\n    HostName %s\n' "$h" "$d" "$i"
 		{
+			echo "$d. 60 IN SOA ns.lab.invalid. root.lab.invalid. 1 3600 600 86400 5"
+			echo "$d. 60 IN NS ns.lab.invalid."
 			echo "$d. 60 IN A $i"
 			echo "$d. 60 IN MX 10 $d."
 			echo "$d. 60 IN TXT \"v=spf1 a -all\""
@@ -48,8 +50,9 @@ write_config() {
 	    StrictHostKeyChecking yes
 	    ConnectTimeout 10
 	END
-	# The whole name space is one local zone: names that are not in it do not exist.
-	cat >"$RUN/unbound.conf" <<-END
+	# The whole name space is our own: names that are not in it do not exist.
+	{
+		cat <<-END
 	server:
 	    chroot: ""
 	    username: ""
@@ -67,13 +70,38 @@ write_config() {
 	    control-enable: yes
 	    control-interface: /run/lab/unbound.ctl
 	    control-use-cert: no
+	END
+		for d in . "$LAB_DOMAIN_A." "$LAB_DOMAIN_B."; do
+			cat <<-END
 	auth-zone:
-	    name: "."
-	    zonefile: "/run/lab/zone"
+	    name: "$d"
+	    zonefile: "/run/lab/zone.$d"
 	    for-downstream: yes
 	    for-upstream: yes
 	    fallback-enabled: no
 	END
+		done
+	} >"$RUN/unbound.conf"
+	write_zones
+}
+
+# A zone of its own for each domain, as name servers have them: what cmdeploy dns asks for.
+write_zones() {
+	awk -v domains="$LAB_DOMAIN_A. $LAB_DOMAIN_B." -v prefix="$RUN/zone." '
+		BEGIN { n = split(domains, domain) }
+		{
+			zone = "."
+			for (i = 1; i <= n; i++) {
+				at = length($1) - length(domain[i])
+				if (tolower(substr($1, at + 1)) == tolower(domain[i]) &&
+					(at == 0 || substr($1, at, 1) == "."))
+					zone = domain[i]
+			}
+			print >(prefix zone)
+		}' "$RUN/zone"
+}
+
+write_apt_config() {
 	# Packages and by-hash indexes never change, so only they are cached.
 	{
 		cat <<-END
@@ -109,8 +137,13 @@ write_config() {
 }
 
 dns_reload() {
-	# shellcheck disable=SC2046
-	$(tools) unbound-control -q -c /run/lab/unbound.conf auth_zone_reload . >/dev/null || die "DNS server refused the records"
+	local d
+	write_zones
+	for d in . "$LAB_DOMAIN_A." "$LAB_DOMAIN_B."; do
+		# shellcheck disable=SC2046
+		$(tools) unbound-control -q -c /run/lab/unbound.conf auth_zone_reload "$d" >/dev/null ||
+			die "DNS server refused the records"
+	done
 }
 
 core_up() {

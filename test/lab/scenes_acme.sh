@@ -1,0 +1,2 @@
+# shellcheck shell=bash
+# Scenario of acceptance: a certificate by ACME. Sourced by it.
