@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chatmaild/ctl_old.h"
+
 #define NAME_WIDTH 30
 
 /* Options that a command takes; --config and --help are everybody's. */
@@ -50,6 +52,8 @@ static const struct command {
 	{ "push status", "", 0, 0, TAKES_JSON, ctl_push_status,
 	    "notifications that wait" },
 	{ "push flush", "", 0, 0, 0, ctl_push_flush, "try them all now" },
+	{ "report", "", 0, 0, TAKES_JSON, ctl_report,
+	    "what the mailboxes hold, who logged in when" },
 	{ "reload", "", 0, 0, 0, ctl_reload, "read the config again" },
 };
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -217,8 +221,10 @@ int main(int argc, char **argv)
 {
 	struct ctl c = { .days = -1, .count = -1 };
 	unsigned given = 0;
-	int option, rc;
+	int option, rc = ctl_old_run(argv[0], argc, argv);
 
+	if (rc >= 0)
+		return rc;
 	while ((option = getopt_long(argc, argv, "c:yh", long_options, NULL)) != -1) {
 		if (option == 'h') {
 			show_help();

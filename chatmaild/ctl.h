@@ -87,6 +87,7 @@ ctl_run ctl_registration_status, ctl_registration_open, ctl_registration_closed;
 ctl_run ctl_push_status, ctl_push_flush;
 ctl_run ctl_expire, ctl_trim;                             /* ctl_expire.c */
 ctl_run ctl_users_list, ctl_users_show, ctl_users_create; /* ctl_users.c */
+ctl_run ctl_report;                                       /* ctl_report.c */
 ctl_run ctl_users_block, ctl_users_unblock, ctl_users_delete;
 
 #endif

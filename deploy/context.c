@@ -29,6 +29,8 @@ static const struct host_variable variables[] = {
 	{ "dovecot_base_dir", "/run/dovecot", "Dovecot's sockets" },
 	{ "dovecot_state_dir", "/var/lib/dovecot", "Dovecot's state" },
 	{ "dovecot_log", "", "Dovecot's log file; empty: syslog" },
+	{ "chatmailctl_command", "/usr/bin/chatmailctl",
+	    "how Dovecot asks for a mailbox to be trimmed" },
 	{ "listen_dovecot",
 	    "{{#disable_ipv6}}0.0.0.0{{/disable_ipv6}}{{^disable_ipv6}}*, "
 	    "::{{/disable_ipv6}}",
