@@ -52,6 +52,8 @@ static const struct command {
 	{ "push status", "", 0, 0, TAKES_JSON, ctl_push_status,
 	    "notifications that wait" },
 	{ "push flush", "", 0, 0, 0, ctl_push_flush, "try them all now" },
+	{ "queue", "", 0, 0, TAKES_JSON, ctl_queue,
+	    "mail that Postfix holds: for whom, and why" },
 	{ "report", "", 0, 0, TAKES_JSON, ctl_report,
 	    "what the mailboxes hold, who logged in when" },
 	{ "reload", "", 0, 0, 0, ctl_reload, "read the config again" },
