@@ -245,7 +245,7 @@ unsigned preflight_packages(
 	}
 	if (list.len > 0)
 		preflight_hinder(&p,
-		    "The server lacks %s, and no .deb files of it for %s are at hand: "
+		    "The server lacks %s, and no .deb files for %s are at hand: "
 		    "build them (scripts/build-packages dist) and name their directory "
 		    "by --packages, or install them there with apt.",
 		    list.data, facts->deb_arch);

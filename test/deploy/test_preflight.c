@@ -164,7 +164,7 @@ static const struct packages_case {
 } packages_cases[] = {
 	{ "not wanted", false, NULL, false, NULL },
 	{ "by name, nothing there", true, NULL, false,
-	    "lacks chatmaild, and no .deb files of it for amd64" },
+	    "lacks chatmaild, and no .deb files for amd64" },
 	{ "by name, installed", true, NULL, true, NULL },
 	{ "at hand", false, "amd64", false, NULL },
 	{ "at hand for all", false, "all", false, NULL },
