@@ -29,9 +29,13 @@ struct command {
 extern const struct command config_command;
 extern const struct command dns_command;
 extern const struct command init_command;
+extern const struct command logs_command;
+extern const struct command queue_command;
+extern const struct command registration_command;
 extern const struct command render_command;
 extern const struct command run_command;
 extern const struct command status_command;
+extern const struct command users_command;
 extern const struct command webdev_command;
 
 /*

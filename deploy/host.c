@@ -168,11 +168,29 @@ static bool take_begin(struct text *out)
 	return true;
 }
 
-/* True if the script ran to its end. */
-static bool judge(struct host *h, enum talk_end end, struct host_reply *reply,
-    char error[HOST_ERROR_MAX])
+/* What the script says goes to whom it is for, once the mark was seen. */
+struct passage {
+	const struct host_flow *flow;
+	bool begun;
+};
+
+static bool pass_on(void *arg, struct text *out)
 {
-	bool begun = take_begin(&reply->out);
+	struct passage *p = arg;
+	bool good;
+
+	p->begun = p->begun || take_begin(out);
+	if (!p->begun || out->len == 0)
+		return out->len <= NOISE_MAX;
+	good = p->flow->take(p->flow->arg, text_span(out));
+	out->len = 0;
+	return good;
+}
+
+/* True if the script ran to its end. */
+static bool judge(struct host *h, enum talk_end end, bool begun,
+    struct host_reply *reply, char error[HOST_ERROR_MAX])
+{
 	char last[300];
 
 	if (end == TALK_INTERRUPTED) {
@@ -194,10 +212,13 @@ static bool judge(struct host *h, enum talk_end end, struct host_reply *reply,
 	return false;
 }
 
-bool host_run(struct host *h, const char *script, struct span in, host_line *line,
-    void *arg, struct host_reply *reply, char error[HOST_ERROR_MAX])
+/* flow: NULL, or where the bytes go. */
+static bool run(struct host *h, const char *script, struct span in,
+    const struct host_flow *flow, host_line *line, void *arg, struct host_reply *reply,
+    char error[HOST_ERROR_MAX])
 {
 	struct text whole = { 0 };
+	struct passage passage = { .flow = flow };
 	struct child child;
 	struct talk t = { .child = &child, .line = line, .arg = arg };
 	enum talk_end end;
@@ -220,10 +241,35 @@ bool host_run(struct host *h, const char *script, struct span in, host_line *lin
 		t.aside = &h->master.err;
 		t.aside_err = &h->master_err;
 	}
+	if (flow && flow->take) {
+		t.drain = pass_on;
+		t.drain_arg = &passage;
+	}
+	if (flow && flow->from >= 0)
+		t.source = &flow->from;
 	end = talk(&t);
 	reply->status = child.status;
 	text_free(&whole);
-	return judge(h, end, reply, error);
+	if (end == TALK_REFUSED && t.source_error == 0)
+		return true;
+	if (t.source_error != 0)
+		snprintf(error, HOST_ERROR_MAX, "what is to be sent cannot be read: %s",
+		    strerror(t.source_error));
+	return t.source_error == 0 &&
+	       judge(h, end, passage.begun || take_begin(&reply->out), reply, error);
+}
+
+bool host_run(struct host *h, const char *script, struct span in, host_line *line,
+    void *arg, struct host_reply *reply, char error[HOST_ERROR_MAX])
+{
+	return run(h, script, in, NULL, line, arg, reply, error);
+}
+
+bool host_stream(struct host *h, const char *script, struct span in,
+    const struct host_flow *flow, host_line *line, void *arg, struct host_reply *reply,
+    char error[HOST_ERROR_MAX])
+{
+	return run(h, script, in, flow, line, arg, reply, error);
 }
 
 void host_reply_free(struct host_reply *reply)

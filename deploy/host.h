@@ -55,6 +55,23 @@ struct host *host_open(const char *name, bool verbose, char error[HOST_ERROR_MAX
  */
 bool host_run(struct host *h, const char *script, struct span in, host_line *line,
     void *arg, struct host_reply *reply, char error[HOST_ERROR_MAX]);
+
+/*
+ * What passes through host_stream(), however much it is. take gets what the script says on
+ * stdout, piece by piece; returns false to stop it, having noted why: then reply->status is
+ * of no meaning. from is a descriptor that is read to its end and sent after in; -1: none. It
+ * is only polled and read, and a script need not read all.
+ */
+struct host_flow {
+	int from;
+	bool (*take)(void *arg, struct span bytes);
+	void *arg;
+};
+
+/* host_run(), with reply->out empty. Two hosts may stream at once, each in a thread. */
+bool host_stream(struct host *h, const char *script, struct span in,
+    const struct host_flow *flow, host_line *line, void *arg, struct host_reply *reply,
+    char error[HOST_ERROR_MAX]);
 void host_reply_free(struct host_reply *reply);
 
 /* Has a signal come? Then there is nothing to explain: only to tidy up and close. */

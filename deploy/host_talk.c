@@ -11,7 +11,7 @@
 #define END_STEP_MS                                                                    \
 	5 /* between looks for the end of a program that closed its output */
 
-enum { IN, OUT, ERR, ASIDE, NFDS };
+enum { IN, OUT, ERR, ASIDE, SOURCE, NFDS };
 
 size_t talk_read(int *fd, struct text *to)
 {
@@ -50,13 +50,41 @@ static void send_input(struct talk *t)
 			*part = span_skip(*part, (size_t)n);
 		} else {
 			/* A program need not read all. */
-			if (errno != EAGAIN && errno != EINTR)
+			if (errno != EAGAIN && errno != EINTR) {
 				child_close(fd);
+				t->source = NULL;
+			}
 			return;
 		}
 	}
-	if (!t->answer)
+	if (!t->answer && !t->source)
 		child_close(fd);
+}
+
+/* Called when all is sent that was read before. */
+static void read_source(struct talk *t)
+{
+	ssize_t n;
+
+	if (!t->chunk && !(t->chunk = malloc(TALK_CHUNK)))
+		abort();
+	n = read(*t->source, t->chunk, TALK_CHUNK);
+	if (n > 0) {
+		t->in[1] = span_make(t->chunk, (size_t)n);
+	} else if (n == 0) {
+		t->source = NULL;
+		child_close(&t->child->in);
+	} else if (errno != EAGAIN && errno != EINTR) {
+		t->source_error = errno;
+		t->refused = true;
+	}
+}
+
+static void read_out(struct talk *t)
+{
+	if (talk_read(&t->child->out, t->out) > 0 && t->drain &&
+	    !t->drain(t->drain_arg, t->out))
+		t->refused = true;
 }
 
 static void end_line(struct talk *t)
@@ -105,6 +133,8 @@ static int wait_for_events(struct talk *t, struct pollfd *fds)
 	fds[OUT] = (struct pollfd){ c->out, POLLIN, 0 };
 	fds[ERR] = (struct pollfd){ c->err, POLLIN, 0 };
 	fds[ASIDE] = (struct pollfd){ t->aside ? *t->aside : -1, POLLIN, 0 };
+	fds[SOURCE] =
+	    (struct pollfd){ t->source && !sending ? *t->source : -1, POLLIN, 0 };
 	return poll(fds, NFDS, silent ? END_STEP_MS : TALK_TICK_MS);
 }
 
@@ -112,8 +142,10 @@ static void serve_events(struct talk *t, const struct pollfd *fds)
 {
 	if (fds[IN].revents)
 		send_input(t);
+	if (fds[SOURCE].revents)
+		read_source(t);
 	if (fds[OUT].revents)
-		talk_read(&t->child->out, t->out);
+		read_out(t);
 	if (fds[ERR].revents)
 		read_err(t);
 	if (fds[ASIDE].revents) {
@@ -134,6 +166,8 @@ static bool is_over(struct talk *t, bool silence, enum talk_end *end)
 
 	if (host_signals_caught()) {
 		*end = TALK_INTERRUPTED;
+	} else if (t->refused) {
+		*end = TALK_REFUSED;
 	} else if (t->out->len > HOST_OUTPUT_MAX) {
 		*end = TALK_TOO_MUCH;
 	} else if (is_answered(t)) {
@@ -154,7 +188,7 @@ enum talk_end talk(struct talk *t)
 	enum talk_end end;
 	int n = 1;
 
-	if (t->in[0].len + t->in[1].len == 0 && !t->answer)
+	if (t->in[0].len + t->in[1].len == 0 && !t->answer && !t->source)
 		child_close(&t->child->in);
 	while (!is_over(t, n == 0, &end)) {
 		n = wait_for_events(t, fds);
@@ -165,6 +199,7 @@ enum talk_end talk(struct talk *t)
 	}
 	end_line(t);
 	text_free(&t->partial);
+	free(t->chunk);
 	if (end == TALK_ENDED)
 		child_finish(t->child);
 	else if (end != TALK_ANSWERED)

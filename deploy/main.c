@@ -12,6 +12,10 @@ static const struct command *const commands[] = {
 	&run_command,
 	&dns_command,
 	&status_command,
+	&users_command,
+	&registration_command,
+	&logs_command,
+	&queue_command,
 	&webdev_command,
 	&render_command,
 };

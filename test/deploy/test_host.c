@@ -6,6 +6,7 @@
 #include "deploy/host.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -279,6 +280,78 @@ static void too_much(void **state)
 	assert_non_null(strstr(error, "64 MiB"));
 	host_reply_free(&reply);
 	host_close(h);
+}
+
+struct flow_seen {
+	size_t len, max; /* bytes that came, and at which they are refused */
+	uint64_t sum;
+};
+
+static bool flow_take(void *arg, struct span bytes)
+{
+	struct flow_seen *f = arg;
+
+	for (size_t i = 0; i < bytes.len; i++)
+		f->sum = f->sum * 31 + (unsigned char)bytes.data[i];
+	f->len += bytes.len;
+	return f->len < f->max;
+}
+
+/* More than a reply may be, from a file, there and back. */
+static void check_flow(const char *name)
+{
+	struct flow_seen seen = { .max = SIZE_MAX }, wanted = { .max = SIZE_MAX };
+	char *path = support_path(dir, "flow"), error[HOST_ERROR_MAX], bytes[4096];
+	struct host_flow flow = { .take = flow_take, .arg = &seen };
+	struct host *h = open_good(name);
+	struct host_reply reply;
+	uint64_t seed = 7;
+	FILE *file = fopen(path, "we");
+
+	flow_take(&wanted, span_of("first\n"));
+	for (int i = 0; i < 1500; i++) {
+		for (size_t k = 0; k < sizeof(bytes); k++)
+			bytes[k] = (char)support_random(&seed, 256);
+		assert_int_equal(fwrite(bytes, 1, sizeof(bytes), file), sizeof(bytes));
+		flow_take(&wanted, span_make(bytes, sizeof(bytes)));
+	}
+	fclose(file);
+	flow.from = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(host_stream(h, "cat; echo end >&2; exit 3", span_of("first\n"),
+	    &flow, NULL, NULL, &reply, error));
+	assert_int_equal(reply.status, 3);
+	assert_int_equal(reply.out.len, 0);
+	support_assert_span(text_span(&reply.err), span_of("end\n"));
+	assert_int_equal(seen.len, wanted.len);
+	assert_int_equal(seen.sum, wanted.sum);
+	host_reply_free(&reply);
+
+	/* Input that is not read does not matter. */
+	assert_int_equal(lseek(flow.from, 0, SEEK_SET), 0);
+	seen = (struct flow_seen){ .max = SIZE_MAX };
+	assert_true(
+	    host_stream(h, "echo x", span_of(""), &flow, NULL, NULL, &reply, error));
+	assert_int_equal(reply.status, 0);
+	assert_int_equal(seen.len, 2);
+	host_reply_free(&reply);
+	close(flow.from);
+
+	/* Output without end, refused. */
+	flow.from = -1;
+	seen = (struct flow_seen){ .max = 100 << 20 };
+	assert_true(host_stream(
+	    h, "cat /dev/zero", span_of(""), &flow, NULL, NULL, &reply, error));
+	assert_in_range(seen.len, 100 << 20, (100 << 20) + (1 << 20));
+	host_reply_free(&reply);
+	host_close(h);
+	unlink(path);
+	free(path);
+}
+
+static void flows(void **state)
+{
+	check_flow("@local");
+	check_flow("good");
 }
 
 struct lines {
@@ -557,6 +630,7 @@ int main(void)
 		{ SUPPORT_TEST(binary) },
 		{ SUPPORT_TEST(long_script) },
 		{ SUPPORT_TEST(too_much) },
+		{ SUPPORT_TEST(flows) },
 		{ SUPPORT_TEST(stderr_lines) },
 		{ SUPPORT_TEST(left_running) },
 		{ SUPPORT_TEST(broken_connection) },
