@@ -352,6 +352,10 @@ static int run(int argc, char **argv)
 		return status;
 	if (stages && *stages && !read_stages(stages, &o.stages))
 		return COMMAND_USAGE;
+	if (o.generation && !o.rollback) {
+		say_bad("--generation %s: write it with --rollback", o.generation);
+		return COMMAND_USAGE;
+	}
 	config = command_load_config(&o.common);
 	if (!config)
 		return COMMAND_FAILED;

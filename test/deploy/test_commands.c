@@ -268,6 +268,28 @@ static void wrong_arguments(void **state)
 	assert_int_equal(RUN(&s, config_command, "config"), 2);
 	assert_int_equal(RUN(&s, config_command, "config", "nonsense"), 2);
 	assert_int_equal(RUN(&s, config_command, "config", "check", "too", "many"), 2);
+	assert_int_equal(RUN(&s, run_command, "run", "chat.example"), 2);
+	assert_int_equal(RUN(&s, run_command, "run", "--generation", "3"), 2);
+	assert_said(&s, "--generation 3: write it with --rollback");
+	end(&s);
+}
+
+/* Before there is any connection. */
+static void run_refuses(void **state)
+{
+	struct shell s = begin();
+
+	assert_int_equal(RUN(&s, run_command, "run", "--config", "/nowhere"), 1);
+	support_write_file(s.ini,
+	    span_of(
+		"[params]\nmail_domain = a.example\nprivacy_pdo = Merlinux GmbH\n"));
+	assert_int_equal(RUN(&s, run_command, "run", "--config", s.ini), 1);
+	assert_said(&s, "privacy_pdo in ");
+	assert_said(&s, "write your own contact data there");
+	assert_int_equal(setenv("CMDEPLOY_STAGES", "install,", 1), 0);
+	assert_int_equal(RUN(&s, run_command, "run", "--config", s.ini), 2);
+	assert_said(&s, "CMDEPLOY_STAGES: \"\" is no stage");
+	assert_int_equal(unsetenv("CMDEPLOY_STAGES"), 0);
 	end(&s);
 }
 
@@ -423,6 +445,7 @@ int main(void)
 		{ SUPPORT_TABLE(domains, domain_cases) },
 		{ SUPPORT_TEST(nowhere_to_write) },
 		{ SUPPORT_TEST(wrong_arguments) },
+		{ SUPPORT_TEST(run_refuses) },
 		{ SUPPORT_TEST(help) },
 		{ SUPPORT_TEST(config_from_the_environment) },
 		{ SUPPORT_TEST(checks) },
