@@ -362,13 +362,14 @@ enum filter_mail_step filter_mail_feed(
 		mail_take(m, &run);
 		if (run.end)
 			return mail_end(m);
-		mail_judge(m);
-		if (!m->refused)
-			mail_forward(m);
-		if (m->reinject && reinject_waiting(m->reinject) > FILTER_STREAM_MAX)
-			return FILTER_MAIL_FULL;
 	}
-	return FILTER_MAIL_MORE;
+	/* Once for all: there may be a run for every few bytes. */
+	mail_judge(m);
+	if (!m->refused)
+		mail_forward(m);
+	return m->reinject && reinject_waiting(m->reinject) > FILTER_STREAM_MAX
+		   ? FILTER_MAIL_FULL
+		   : FILTER_MAIL_MORE;
 }
 
 const char *filter_mail_reply(const struct filter_mail *m)
