@@ -63,16 +63,16 @@ static int log_in(struct person *p)
 	char address[256], password[128];
 
 	if (strncmp(p->login, FIND_OUT, strlen(FIND_OUT)) != 0)
-		return deltachat_onboard(p->client, p->login);
+		return deltachat_follow(p->client, p->login);
 	if (sscanf(p->login, FIND_OUT "%255[^:]:%127s", address, password) != 2)
 		return -1;
-	return deltachat_configure(p->client, address, password);
+	return deltachat_find(p->client, address, password);
 }
 
 /* Whoever calls us learns the address and the password, too. */
 static bool tell_login(struct chat *c, struct person *p)
 {
-	char *address = deltachat_config(p->client, "configured_addr");
+	char *address = deltachat_address(p->client);
 	char *password = deltachat_config(p->client, "mail_pw");
 	bool good = address && password;
 

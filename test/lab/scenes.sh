@@ -33,7 +33,8 @@ domain_of() {
 write_ini() { # HOST
 	rm -f "$work/$1.ini"
 	"$build/deploy/cmdeploy" init --config "$work/$1.ini" "$(domain_of "$1")"
-	printf 'disable_ipv6 = true\n' >"$work/keys"
+	# The load is that of the machine the lab is on.
+	printf '%s\n' 'disable_ipv6 = true' 'max_load_1m = 1000' >"$work/keys"
 	[ "$1" = b ] || printf 'tls_external_cert_and_key = %s %s\n' \
 		/etc/ssl/lab/fullchain.pem /etc/ssl/lab/privkey.pem >>"$work/keys"
 	cat >>"$work/keys"

@@ -91,7 +91,6 @@ scene_rollback() {
 	healthy a
 	tidy a
 	need a
-	says . # of cmdeploy dns
 	nothing_to_do a
 }
 

@@ -2,9 +2,10 @@
 # shellcheck disable=SC2154 # of acceptance
 # Scenarios of acceptance: real Delta Chat clients on both relays. Sourced by it.
 #
-# The clients trust the authorities of the public web only, so to relay A, whose certificate
-# is of the lab's, they go unverified; what goes from relay to relay is verified. Of a name
-# that begins with "_", as B's, they verify just the name.
+# The clients trust the authorities of the public web only. So relay A gets a certificate of
+# an authority that has the name of one of these, and the clients' program is a copy with
+# its key in place of the public one's; on the servers it takes that one's place, too. Of a
+# name that begins with "_", as B's, the clients verify just the name.
 
 PUSH_PORT=8450
 TOKEN=fcm-chat.example:not-a-device
@@ -26,37 +27,47 @@ chat() {
 	figure "$(grep '^talk' "$work/chat.out")"
 }
 
-# A string of a JSON object that comes on stdin.
-json_text() { # KEY
-	sed -n "s/.*\"$1\": \"\([^\"]*\)\".*/\1/p"
+# The clients' authority is everybody's, and A has a certificate of it.
+trust_clients() {
+	local host trust=$work/trust
+	rm -rf "$trust"
+	mkdir "$trust"
+	"$build/test/lab/trust" "$trust" "$client" relay-a.example
+	client=$trust/client
+	cat "$LAB_DIR/keys/ca.crt" "$trust/ca.pem" >"$ca"
+	for host in a b; do
+		on "$host" 'cat >/usr/local/share/ca-certificates/chatmail-lab-clients.crt
+			sed -i "s#^mozilla/ISRG_Root_X2.crt#!&#" /etc/ca-certificates.conf
+			update-ca-certificates --fresh >/dev/null 2>&1' <"$trust/ca.pem"
+	done
+	on a 'cat >/etc/ssl/lab/privkey.pem' <"$trust/key.pem"
+	cat "$trust/cert.pem" "$trust/ca.pem" | on a 'cat >/etc/ssl/lab/fullchain.pem'
+	# Nobody tells the services but the unit that watches these files.
+	wait_for 20 serves_certificate "$trust/cert.pem" ||
+		fail "A does not serve its new certificate"
 }
 
-percent_encoded() { # TEXT
-	local i text=$1
-	for ((i = 0; i < ${#text}; i++)); do
-		case ${text:i:1} in
-		[A-Za-z0-9]) printf %s "${text:i:1}" ;;
-		*) printf %%%02X "'${text:i:1}" ;;
-		esac
+serves_certificate() { # FILE
+	local port
+	for port in 443 993 465; do
+		"$lab" net openssl s_client -connect relay-a.example:$port </dev/null 2>/dev/null |
+			openssl x509 2>/dev/null | cmp -s - <(openssl x509 -in "$1") || return 1
 	done
 }
 
-# The page's link on A is for POST; its answer as a link that forgives the certificate.
+# The button's link on the page of A.
 link_of_a() {
-	local page link answer
-	page=$(curl_lab https://relay-a.example/)
-	link=$(grep -o 'DCACCOUNT:https://[^"]*' <<<"$page" | head -n 1)
+	local link
+	link=$(curl_lab https://relay-a.example/ | grep -o 'DCACCOUNT:https://[^"]*' | head -n 1)
 	[ -n "$link" ] || fail "no link on the page of A"
-	answer=$(curl_lab -f -X POST "${link#DCACCOUNT:}") || fail "POST ${link#DCACCOUNT:}"
-	printf 'dclogin:%s?p=%s&v=1&ic=3' "$(json_text email <<<"$answer")" \
-		"$(percent_encoded "$(json_text password <<<"$answer")")"
+	echo "$link"
 }
 
 # What the page of a self-signed relay does when its button is pressed.
 link_of_b() {
 	local answer
 	answer=$("$lab" net curl -sSk -f -X POST https://_relay-b.example/new) || fail "POST /new"
-	json_text dclogin_url <<<"$answer"
+	sed -n 's/.*"dclogin_url": "\([^"]*\)".*/\1/p' <<<"$answer"
 }
 
 since() { # HOST: the journal from now on
@@ -85,6 +96,7 @@ scene_chat() {
 	need_client
 	need a
 	need b
+	trust_clients
 	tell_of_tls
 	a=$(since a) b=$(since b)
 	alice=$(link_of_a)
@@ -127,17 +139,20 @@ journal_says_quietly() { # HOST CURSOR PATTERN
 	on "$1" "journalctl --after-cursor='$2' --no-pager -o cat" | grep -qE "$3"
 }
 
-# The ways into a relay that need nothing but its name, on B.
+# Other ways into a relay: by its name alone, and by an address, for which the client looks
+# for the servers. Of B it cannot ask by HTTPS, as nginx takes no "_" in a request line that
+# names the host, as the client's do; it goes by what is customary then.
 scene_onboard() {
-	local log=/var/log/nginx/access.log
+	local a
 	need_client
+	need a
 	need b
-	on b ": >$log" || log=
-	chat "DCACCOUNT:https://_relay-b.example/new" \
-		"configure:auto$RANDOM@_relay-b.example:correct-horse-battery"
-	[ -z "$log" ] || on b "cat $log" | grep -q 'config-v1.1.xml.* 200' ||
-		fail "the client did not ask for the autoconfig file"
-	chat "dcaccount:_relay-b.example" "$(link_of_b)"
+	trust_clients
+	a=$(since a)
+	chat "configure:auto$((RANDOM % 90000 + 10000))@relay-a.example:correct-horse-battery" \
+		"configure:auto$((RANDOM % 90000 + 10000))@_relay-b.example:correct-horse-battery"
+	journal_says a "$a" "the autoconfig file" 'config-v1.1.xml HTTP/1.1" 200'
+	chat "dcaccount:_relay-b.example" "dcaccount:relay-a.example"
 }
 
 # Between two messages of scene_push: Alice's device token, stored as her app would.
@@ -146,13 +161,18 @@ __token() { # FILE-WITH-LOGIN
 	read -r _ address password < <(grep '^alice ' "$1")
 	curl_lab --user "$address:$password" imaps://relay-a.example/ \
 		-X "SETMETADATA INBOX (/private/devicetoken \"$TOKEN\")" || exit 1
-	curl_lab -v --user "$address:$password" imaps://relay-a.example/ \
-		-X 'GETMETADATA "" (/shared/comment /shared/admin /shared/vendor/deltachat/irohrelay /shared/vendor/deltachat/turn /shared/vendor/deltachat/maxsmtprecipients)' \
-		>"$work/metadata" 2>&1
+	{
+		printf 'a LOGIN "%s" "%s"\r\n' "$address" "$(sed 's/["\\]/\\&/g' <<<"$password")"
+		printf 'b GETMETADATA "" (/shared/comment /shared/admin'
+		printf ' /shared/vendor/deltachat/%s' irohrelay turn maxsmtprecipients
+		printf ')\r\nc LOGOUT\r\n'
+		sleep 3
+	} | "$lab" net openssl s_client -quiet -connect relay-a.example:993 -CAfile "$ca" \
+		-verify_return_error >"$work/metadata" 2>"$work/metadata.err"
 }
 
-metadata_has() { # PATTERN
-	grep -qE "$1" "$work/metadata" || fail "metadata: no $1: $(grep 'METADATA' "$work/metadata")"
+metadata_has() { # PATTERN: values may be on the lines after their keys'
+	tr -d '\r\n' <"$work/metadata" | grep -qE "$1" || fail "metadata: no $1: $(cat "$work/metadata")"
 }
 
 # The service that wakes phones, on A's own loopback.
@@ -173,6 +193,7 @@ scene_push() {
 	need_client
 	need a
 	need b
+	trust_clients
 	start_push_service || fail "the push service does not start"
 	write_ini a <<-END
 		push_url = https://localhost:$PUSH_PORT/notify
@@ -180,12 +201,13 @@ scene_push() {
 		privacy_mail = somebody@example.org
 	END
 	deploy a
-	chat "$(link_of_a)" "$(link_of_b)" "'$self' __token '$work/chat.out'"
+	chat "$(link_of_a)" "$(link_of_b)" \
+		"'$self' __token '$work/chat.out'"
 	wait_for 10 push_arrived || fail "no POST with Alice's token"
-	metadata_has '/shared/vendor/deltachat/irohrelay .*https://relay-a.example'
-	metadata_has '/shared/vendor/deltachat/turn .*relay-a.example:3478:[0-9]+:stand-in'
-	metadata_has '/shared/vendor/deltachat/maxsmtprecipients .*1000'
-	metadata_has '/shared/admin .*somebody@example.org'
+	metadata_has 'deltachat/irohrelay [^/]*https://relay-a.example'
+	metadata_has 'deltachat/turn [^/]*relay-a.example:3478:[0-9]+:stand-in'
+	metadata_has 'deltachat/maxsmtprecipients [^/]*1000'
+	metadata_has '/shared/admin [^/]*somebody@example.org|/shared/admin [^/]*mailto:somebody@example.org'
 	figure "push there"
 	on a 'systemctl stop lab-push; rm -f /etc/chatmaild/lab-push.crt'
 	write_ini a </dev/null

@@ -376,43 +376,6 @@ void deltachat_set_timeout(struct deltachat *dc, int timeout_ms)
 	dc->timeout_ms = timeout_ms;
 }
 
-/* A new account, configured by method with its number and param, which is taken; then go
- * online. */
-static int onboard(struct deltachat *dc, const char *method, json_t *param)
-{
-	json_t *r = deltachat_call(dc, "add_account", json_array());
-
-	if (!r) {
-		json_decref(param);
-		return -1;
-	}
-	dc->account = (uint32_t)json_integer_value(r);
-	json_decref(r);
-	r = deltachat_call(
-	    dc, method, json_pack("[I, o]", (json_int_t)dc->account, param));
-	if (!r)
-		return -1;
-	json_decref(r);
-	r = deltachat_call(dc, "start_io", json_pack("[I]", (json_int_t)dc->account));
-	if (!r)
-		return -1;
-	json_decref(r);
-	r = deltachat_wait(dc, "ImapInboxIdle");
-	json_decref(r);
-	return r ? 0 : -1;
-}
-
-int deltachat_onboard(struct deltachat *dc, const char *link)
-{
-	return onboard(dc, "add_transport_from_qr", json_string(link));
-}
-
-int deltachat_configure(struct deltachat *dc, const char *address, const char *password)
-{
-	return onboard(dc, "add_or_update_transport",
-	    json_pack("{s:s, s:s}", "addr", address, "password", password));
-}
-
 /* Whether method did it; takes params. */
 static int act(struct deltachat *dc, const char *method, json_t *params)
 {
@@ -532,8 +495,7 @@ char *deltachat_stored_token(struct deltachat *dc)
 
 char *deltachat_address(struct deltachat *dc)
 {
-	return call_for_text(dc, "get_config",
-	    json_pack("[I, s]", (json_int_t)dc->account, "configured_addr"));
+	return deltachat_config(dc, "configured_addr");
 }
 
 char *deltachat_invite(struct deltachat *dc)

@@ -81,13 +81,6 @@ json_t *deltachat_wait(struct deltachat *dc, const char *kind);
 int deltachat_login(struct deltachat *dc, const struct deltachat_relay *relay,
     const char *address, const char *password);
 
-/* The same with a link or the text of a QR code, such as "dcaccount:", "dclogin:". */
-int deltachat_onboard(struct deltachat *dc, const char *link);
-
-/* The same with nothing but an address and a password: the client finds the rest out. */
-int deltachat_configure(
-    struct deltachat *dc, const char *address, const char *password);
-
 /* A setting of the account, such as "configured_addr", malloc()ed; or NULL. */
 char *deltachat_config(struct deltachat *dc, const char *key);
 
