@@ -17,10 +17,10 @@
 
 /* Answered by nginx from elsewhere or written by its component: no page can stand there. */
 static const char *const taken[] = {
-	".well-known/acme-challenge/",
-	".well-known/autoconfig/",
+	".well-known/acme-challenge",
+	".well-known/autoconfig",
 	".well-known/mta-sts.txt",
-	"cgi-bin/",
+	"cgi-bin",
 	"metrics",
 	"new",
 };
@@ -31,7 +31,7 @@ static bool is_taken(const char *path)
 		size_t len = strlen(taken[i]);
 
 		if (strncmp(path, taken[i], len) == 0 &&
-		    (taken[i][len - 1] == '/' || path[len] == '\0' || path[len] == '/'))
+		    (path[len] == '\0' || path[len] == '/'))
 			return true;
 	}
 	return false;

@@ -121,6 +121,25 @@ static void places_of_others(void **state)
 	support_tmpdir_remove(dir);
 }
 
+/* A file in place of a folder of theirs would be in its way. */
+static void files_for_folders(void **state)
+{
+	static const char *const passed_over[] = { ".well-known/autoconfig",
+		".well-known/acme-challenge", "cgi-bin", "metrics/a", "new/b" };
+	char *dir = support_tmpdir();
+	struct fixture f;
+	size_t n;
+
+	for (size_t i = 0; i < ARRAY_LEN(passed_over); i++)
+		put(dir, passed_over[i]);
+	setup(&f, dir);
+	assert_true(website_component.want(&f.relay, f.w));
+	wanted_list(f.w, &n);
+	assert_int_equal(n, 0);
+	teardown(&f);
+	support_tmpdir_remove(dir);
+}
+
 static void switched_off(void **state)
 {
 	struct fixture f;
@@ -153,6 +172,7 @@ int main(void)
 	static const struct support_test tests[] = {
 		{ SUPPORT_TEST(shipped) },
 		{ SUPPORT_TEST(places_of_others) },
+		{ SUPPORT_TEST(files_for_folders) },
 		{ SUPPORT_TEST(switched_off) },
 		{ SUPPORT_TEST(mistaken) },
 	};
