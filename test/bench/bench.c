@@ -178,10 +178,10 @@ static void write_config(const struct bench_folder *folder)
 		bench_die("cannot write %s: %s", path, strerror(errno));
 	fprintf(f,
 	    "[params]\nmail_domain = %s\nmailboxes_dir = %s/mail\nstate_dir = "
-	    "%s/state\n"
+	    "%s/state\npassdb_path = %s/passdb.sqlite\n"
 	    "mail_user = root\nmax_load_1m = 1000\nmax_user_send_per_minute = 1000000\n"
 	    "max_user_send_burst_size = 1000000\n",
-	    BENCH_DOMAIN, folder->path, folder->path);
+	    BENCH_DOMAIN, folder->path, folder->path, folder->path);
 	for (size_t i = 0; i < sizeof sockets / sizeof sockets[0]; i++)
 		fprintf(f, "%s = unix:%s/%s.sock\n", sockets[i][0], folder->path,
 		    sockets[i][1]);

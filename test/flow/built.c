@@ -76,8 +76,9 @@ static FILE *open_config(const struct built *b)
 	    "[params]\nmail_domain = " BUILT_DOMAIN "\nmail_user = %s\n"
 	    "max_load_1m = 100000\nmin_available_memory = 1M\n"
 	    "min_free_disk_space = 1M\n"
-	    "mailboxes_dir = %s/mail\nstate_dir = %s/state\n",
-	    pw->pw_name, b->dir, b->dir);
+	    "mailboxes_dir = %s/mail\nstate_dir = %s/state\n"
+	    "passdb_path = %s/passdb.sqlite\n",
+	    pw->pw_name, b->dir, b->dir, b->dir);
 	for (size_t i = 0; i < ARRAY_LEN(sockets); i++)
 		fprintf(ini, "%s_socket = unix:%s/%s.sock\n", sockets[i], b->dir,
 		    sockets[i]);
@@ -245,7 +246,8 @@ void built_expect(const struct built *b, const char *text)
 
 	do
 		next_notification(b, message, sizeof(message));
-	while (span_starts(span_of(message), "STATUS="));
+	while (span_starts(span_of(message), "STATUS=") ||
+	       span_starts(span_of(message), "EXTEND_TIMEOUT_USEC="));
 	if (!strstr(message, text))
 		fail_msg("expected %s, got %s", text, message);
 }

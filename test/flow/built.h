@@ -2,7 +2,7 @@
  * The built daemon below a temporary folder: its configuration, its life as a supervisor
  * sees it, and blocking conversations with its sockets. The folder holds, by these names:
  *
- *	chatmail.ini  mail/  state/  notify.sock
+ *	chatmail.ini  mail/  state/  passdb.sqlite  notify.sock
  *	auth.sock  lastlogin.sock  metadata.sock  http.sock  admin.sock
  *	outgoing.sock  incoming.sock  the filters
  *	postfix.sock                  where both hand mail back, if a test listens
@@ -65,7 +65,8 @@ void built_start(struct built *b);
 /* Start the daemon in a way of its own, and wait for nothing. */
 void built_launch(struct built *b, const struct built_start *how);
 
-/* Wait for the next notification that is more than a new status; it must hold text. */
+/* Wait for the next notification that is more than a new status or the wish for more
+ * time; it must hold text. */
 void built_expect(const struct built *b, const char *text);
 
 /* SIGHUP, and what belongs to it: RELOADING=1 with the time, then READY=1. */

@@ -1,12 +1,15 @@
 /*
  * The built daemon is killed (SIGKILL) again and again while logins make accounts: every
  * account that a login was told of is there after the next start, with the same hash, and
- * so it is after the database was damaged or lost.
+ * so it is after the database was damaged or lost. An old relay's password database is taken
+ * over before anybody logs in.
  */
 #include <errno.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "test/flow/built.h"
@@ -161,11 +164,94 @@ static void database_damaged(void **state)
 	flow_destroy(f);
 }
 
+#define OLD_HASH "{SHA512-CRYPT}$6$old$relay"
+
+/* One that a login with any password would make, were it not in there. */
+static void write_old_database(const struct flow *f)
+{
+	char *path = built_path(&f->built, "passdb.sqlite"), sql[512];
+	sqlite3 *db;
+
+	snprintf(sql, sizeof(sql),
+	    "CREATE TABLE users (addr TEXT PRIMARY KEY, password TEXT NOT NULL,"
+	    " last_login INTEGER); INSERT INTO users VALUES"
+	    " ('number007@" BUILT_DOMAIN "', '" OLD_HASH "', %lld)",
+	    (long long)time(NULL));
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	free(path);
+}
+
+static void wait_for_accounts(const struct flow *f, unsigned long n)
+{
+	const struct timespec pause = { .tv_nsec = 20000000 };
+
+	for (int left = BUILT_DEADLINE_MS / 20; left > 0; left--) {
+		if (built_metric(&f->built, "chatmail_accounts{kind=\"all\"}") == n)
+			return;
+		nanosleep(&pause, NULL);
+	}
+	fail_msg("not %lu accounts", n);
+}
+
+static void old_relay_is_taken_over(void **state)
+{
+	struct flow *f = flow_create();
+	char reply[REPLY_MAX];
+
+	/* There is a database of ours already, with another account. */
+	built_start(&f->built);
+	read_reply(login(f, 1), reply);
+	assert_int_equal(reply[0], 'O');
+	built_stop(&f->built);
+
+	write_old_database(f);
+	built_start(&f->built);
+	read_reply(login(f, 7), reply);
+	assert_non_null(strstr(reply, OLD_HASH));
+	wait_for_accounts(f, 2);
+	assert_false(built_has(&f->built, "passdb.sqlite"));
+	assert_true(built_has(&f->built, "passdb.sqlite.old"));
+	built_stop(&f->built);
+	built_start(&f->built);
+	wait_for_accounts(f, 2);
+	built_stop(&f->built);
+	flow_destroy(f);
+}
+
+/* Another name of its own file does not mislead it. */
+static void own_database_is_not_an_old_one(void **state)
+{
+	struct flow *f = flow_create();
+	char *path = built_path(&f->built, "passdb.sqlite");
+	char *own = built_path(&f->built, "state/chatmaild.sqlite");
+	char reply[REPLY_MAX];
+
+	built_start(&f->built);
+	read_reply(login(f, 1), reply);
+	assert_int_equal(reply[0], 'O');
+	built_stop(&f->built);
+
+	assert_return_code(link(own, path), errno);
+	built_start(&f->built);
+	wait_for_accounts(f, 1);
+	assert_true(built_has(&f->built, "state/chatmaild.sqlite"));
+	assert_true(built_has(&f->built, "passdb.sqlite"));
+	assert_false(built_has(&f->built, "passdb.sqlite.old"));
+	built_stop(&f->built);
+	free(path);
+	free(own);
+	flow_destroy(f);
+}
+
 int main(void)
 {
 	static const struct support_test tests[] = {
 		{ SUPPORT_TEST(killed_while_making) },
 		{ SUPPORT_TABLE(database_damaged, damage_cases) },
+		{ SUPPORT_TEST(old_relay_is_taken_over) },
+		{ SUPPORT_TEST(own_database_is_not_an_old_one) },
 	};
 
 	return support_run("flow_accounts", tests, ARRAY_LEN(tests));
