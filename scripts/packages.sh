@@ -33,6 +33,12 @@ TEST_PACKAGES=(
 	zbar-tools
 )
 
+# The host of the lab's servers.
+# shellcheck disable=SC2034
+LAB_PACKAGES=(
+	curl debootstrap iproute2 openssh-client openssl procps systemd-container util-linux
+)
+
 POLICY=/usr/sbin/policy-rc.d
 POLICY_ASIDE=$POLICY.chatmail-aside
 

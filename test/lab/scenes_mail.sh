@@ -38,7 +38,8 @@ trust_clients() {
 	for host in a b; do
 		on "$host" 'cat >/usr/local/share/ca-certificates/chatmail-lab-clients.crt
 			sed -i "s#^mozilla/ISRG_Root_X2.crt#!&#" /etc/ca-certificates.conf
-			update-ca-certificates --fresh >/dev/null 2>&1' <"$trust/ca.pem"
+			update-ca-certificates --fresh >/dev/null 2>&1
+			systemctl restart postfix' <"$trust/ca.pem" # it has a copy in its chroot
 	done
 	on a 'cat >/etc/ssl/lab/privkey.pem' <"$trust/key.pem"
 	cat "$trust/cert.pem" "$trust/ca.pem" | on a 'cat >/etc/ssl/lab/fullchain.pem'
@@ -153,6 +154,15 @@ scene_onboard() {
 		"configure:auto$((RANDOM % 90000 + 10000))@_relay-b.example:correct-horse-battery"
 	journal_says a "$a" "the autoconfig file" 'config-v1.1.xml HTTP/1.1" 200'
 	chat "dcaccount:_relay-b.example" "dcaccount:relay-a.example"
+}
+
+# One server, deployed to twice, and messages on it.
+scene_one_relay() {
+	need_client
+	from_zero b
+	nothing_to_do b
+	load_zone b
+	chat "dcaccount:_relay-b.example" "$(link_of_b)"
 }
 
 # Between two messages of scene_push: Alice's device token, stored as her app would.
