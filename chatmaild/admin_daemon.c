@@ -24,11 +24,7 @@ static json_t *number(uint64_t value)
 /* What a stranger who asks for an account would hear now. */
 static const char *registration(const struct daemon *d)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	switch (admission_open(users_admission(d->users), d->config,
-	    (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000)) {
+	switch (users_registration(d->users)) {
 	case ADMISSION_CLOSED:
 		return "closed";
 	case ADMISSION_LOAD:
@@ -37,6 +33,8 @@ static const char *registration(const struct daemon *d)
 		return "refused: less memory is available than min_available_memory";
 	case ADMISSION_DISK:
 		return "refused: less disk is free than min_free_disk_space";
+	case ADMISSION_RATE:
+		return "refused: max_new_accounts_per_minute were made just now";
 	default:
 		return "open";
 	}

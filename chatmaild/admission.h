@@ -22,6 +22,8 @@ enum admission {
 	ADMISSION_LOAD,
 	ADMISSION_MEMORY,
 	ADMISSION_DISK,
+	ADMISSION_RATE,    /* users.c's: too many on the whole relay just now */
+	ADMISSION_NETWORK, /* too many from one network */
 	ADMISSION_ANSWERS, /* how many there are */
 };
 

@@ -144,6 +144,9 @@ static void reply_answer(
 	case USERS_TROUBLE:
 		dict_conn_reply(c, 'F', span_of("temporary failure"));
 		return;
+	case USERS_LATER: /* not N, which a client takes for a wrong password */
+		dict_conn_reply(c, 'F', span_of("too many new accounts just now"));
+		return;
 	}
 }
 
@@ -175,8 +178,10 @@ static bool is_ours(const struct daemon *d, struct span address)
 	       address_in_domain(address, d->config->mail_domain);
 }
 
-static void passdb(struct dict_conn *c, struct span password, struct span address)
+static void passdb(
+    struct dict_conn *c, struct span password, struct span address, struct span client)
 {
+	const struct users_applicant by = { .client = client };
 	const struct daemon *d = auth_of(c)->server.daemon;
 	enum users_answer answer = USERS_ABSENT;
 	struct user user;
@@ -188,7 +193,7 @@ static void passdb(struct dict_conn *c, struct span password, struct span addres
 
 	if (answer == USERS_ABSENT)
 		users_make(
-		    d->users, address, password, NULL, on_made, dict_conn_defer(c));
+		    d->users, address, password, &by, on_made, dict_conn_defer(c));
 	else
 		reply_answer(c, answer, &user);
 }
@@ -207,11 +212,13 @@ static void userdb(struct dict_conn *c, struct span address)
 /* args is ours to write to: it is unquoted in place. */
 static void lookup_args(struct dict_conn *c, bool pass, char *args, size_t len)
 {
-	struct span field[2];
-	int n = dict_split_quoted(args, len, field, 2);
+	struct span field[3];
+	int n = dict_split_quoted(args, len, field, 3);
 
 	if (pass && n == 2)
-		passdb(c, field[0], field[1]);
+		passdb(c, field[0], field[1], span_make("", 0));
+	else if (pass && n == 3)
+		passdb(c, field[0], field[1], field[2]);
 	else if (!pass && n == 1)
 		userdb(c, field[0]);
 	else
@@ -370,6 +377,8 @@ static const struct metric_def auth_metrics[] = {
 	{ REFUSED, OPENMETRICS_COUNTER, "reason=\"load\"", USERS(refused_load) },
 	{ REFUSED, OPENMETRICS_COUNTER, "reason=\"memory\"", USERS(refused_memory) },
 	{ REFUSED, OPENMETRICS_COUNTER, "reason=\"disk\"", USERS(refused_disk) },
+	{ REFUSED, OPENMETRICS_COUNTER, "reason=\"rate\"", USERS(refused_rate) },
+	{ REFUSED, OPENMETRICS_COUNTER, "reason=\"network\"", USERS(refused_network) },
 	{ "chatmail_users_rebuilt",
 	    "Accounts read from the mailbox directories to rebuild "
 	    "the database, since the start.",

@@ -54,8 +54,10 @@ struct config {
 	int username_min_length, username_max_length;
 	int password_min_length;
 	double max_load_1m;
-	int64_t min_available_memory; /* MiB */
-	int64_t min_free_disk_space;  /* MiB */
+	int64_t min_available_memory;     /* MiB */
+	int64_t min_free_disk_space;      /* MiB */
+	int max_new_accounts_per_minute;  /* 0: any number, as below */
+	int max_new_accounts_per_network; /* an hour */
 
 	/* Places. */
 	char *mailboxes_dir;

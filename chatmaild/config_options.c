@@ -64,6 +64,14 @@ static const struct config_option options[] = {
 	{ "min_free_disk_space", CONFIG_SIZE, "1G", 1, INT_MAX,
 	    FIELD(min_free_disk_space),
 	    "Free space for mailboxes below which no account is created.", NULL },
+	{ "max_new_accounts_per_minute", CONFIG_INTEGER, "0", 0, INT_MAX,
+	    FIELD(max_new_accounts_per_minute),
+	    "Accounts created in a minute on the whole relay; 0: any number.", NULL },
+	{ "max_new_accounts_per_network", CONFIG_INTEGER, "0", 0, INT_MAX,
+	    FIELD(max_new_accounts_per_network),
+	    "Accounts created in an hour from one network, a /24 or a /64; 0: any "
+	    "number.",
+	    NULL },
 
 	{ "mailboxes_dir", CONFIG_FILE, NULL, 0, 0, FIELD(mailboxes_dir),
 	    "Where the mailboxes are.", config_check_path },

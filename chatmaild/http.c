@@ -179,6 +179,7 @@ static const char *closed_reason(enum admission answer)
 	case ADMISSION_LOAD:
 	case ADMISSION_MEMORY:
 	case ADMISSION_DISK:
+	case ADMISSION_RATE:
 		return "This server is too busy for new profiles at the moment. "
 		       "Please try again later.";
 	default:
@@ -225,8 +226,7 @@ static void answer_new(struct http *h, struct evhttp_request *req)
 	}
 	evhttp_add_header(
 	    evhttp_request_get_output_headers(req), "Cache-Control", "no-store");
-	closed = closed_reason(admission_open(
-	    users_admission(h->daemon->users), config, (int64_t)now_s() * 1000));
+	closed = closed_reason(users_registration(h->daemon->users));
 	text = closed ? NULL : suggest_account(config);
 	if (!text) {
 		answer_reason(h, req, closed ? closed : "This server is out of order.");

@@ -326,9 +326,11 @@ struct users *users_create(struct daemon *d, bool fresh)
 	u->daemon = d;
 	u->cache = user_cache_create((size_t)d->config->user_cache_size * MIB);
 	admission_init(&u->admission);
+	u->guard = guard_create();
 	u->rows_after = store_prepare(d->store, USER_ROWS_AFTER);
 	u->row_of = store_prepare(d->store, USER_ROW_OF);
 	if (!u->rows_after || !u->row_of) {
+		guard_destroy(u->guard);
 		user_cache_destroy(u->cache);
 		free(u);
 		return NULL;
@@ -363,6 +365,7 @@ void users_destroy(struct users *u)
 	users_stop(u);
 	assert(!u->creations);
 	census_destroy(u->census);
+	guard_destroy(u->guard);
 	user_cache_destroy(u->cache);
 	free(u);
 }
@@ -403,4 +406,16 @@ struct census *users_census(struct users *u)
 struct admission_control *users_admission(struct users *u)
 {
 	return &u->admission;
+}
+
+enum admission users_registration(struct users *u)
+{
+	const struct config *config = u->daemon->config;
+	int64_t now_ms = users_clock_ns(CLOCK_MONOTONIC) / 1000000;
+	enum admission answer = admission_open(&u->admission, config, now_ms);
+
+	if (answer == ADMISSION_OK &&
+	    guard_is_full(u->guard, config->max_new_accounts_per_minute, now_ms))
+		return ADMISSION_RATE;
+	return answer;
 }

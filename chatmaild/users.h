@@ -26,6 +26,7 @@ enum users_answer {
 	USERS_BLOCKED, /* password file empty or unparsable: never re-created */
 	USERS_TROUBLE, /* disk trouble, answer temporarily; logged */
 	USERS_REFUSED, /* creation only: policy says no */
+	USERS_LATER,   /* creation only: too many are made just now */
 };
 
 struct users_counters {
@@ -34,7 +35,7 @@ struct users_counters {
 	uint64_t created;
 	struct histogram creation; /* of those */
 	uint64_t refused_closed, refused_password, refused_name, refused_load,
-	    refused_memory, refused_disk; /* creations */
+	    refused_memory, refused_disk, refused_rate, refused_network; /* creations */
 	uint64_t create_failed;
 	uint64_t creating;   /* gauge: creations under way */
 	uint64_t rebuilt;    /* accounts read from the directories at start */
@@ -69,7 +70,8 @@ bool users_is_unseen(const struct users *u, struct span address);
 
 /* Who wants an account. */
 struct users_applicant {
-	bool is_operator; /* who may choose any name, whatever strangers hear now */
+	bool is_operator;   /* who may choose any name, whatever strangers hear now */
+	struct span client; /* IP address as text; empty: not known */
 };
 
 /*
@@ -99,6 +101,10 @@ void users_removed(struct users *u, struct span address);
  * those of accounts that went are not dropped. */
 #define USERS_REMEMBER_MAX 4096
 unsigned users_remembering(const struct users *u);
+
+/* Whether a stranger's account may be made now, as far as it does not depend on him: OK,
+ * CLOSED, LOAD, MEMORY, DISK or RATE. */
+enum admission users_registration(struct users *u);
 
 /* How many accounts there are. */
 struct census *users_census(struct users *u);

@@ -31,6 +31,7 @@ struct creation {
 	struct store_op op;
 	bool looking; /* the account may exist */
 	bool by_operator;
+	char client[GUARD_CLIENT_MAX + 1]; /* "": not known */
 	enum mailbox_state state;
 	bool hashed;
 	int error; /* errno of the files, 0 if made */
@@ -210,28 +211,64 @@ static void hash_done(struct job *job)
 	workers_submit(c->users->daemon->workers, &c->job);
 }
 
-static enum admission admit(struct creation *c)
+/* What does not depend on the account alone. */
+static enum admission ask_guard(const struct creation *c, int64_t now_ms)
 {
-	struct users *u = c->users;
-	const struct config *config = u->daemon->config;
+	const struct config *config = c->users->daemon->config;
+
+	switch (guard_take(c->users->guard, config->max_new_accounts_per_minute,
+	    config->max_new_accounts_per_network, span_of(c->client), now_ms)) {
+	case GUARD_OK:
+		break;
+	case GUARD_RATE:
+		log_warning("registration rejected: more than %d new accounts a minute",
+		    config->max_new_accounts_per_minute);
+		return ADMISSION_RATE;
+	case GUARD_NETWORK:
+		log_warning("registration rejected: more than %d new accounts an hour "
+			    "from one network",
+		    config->max_new_accounts_per_network);
+		return ADMISSION_NETWORK;
+	}
+	return ADMISSION_OK;
+}
+
+static enum admission judge(struct creation *c)
+{
+	const struct config *config = c->users->daemon->config;
 	struct span address = span_of(c->row.address),
 		    password = span_make(c->password, c->password_len);
-	enum admission answer =
-	    c->by_operator ? admission_check_form(config, address, password)
-			   : admission_check(&u->admission, config, address, password,
-				 users_clock_ns(CLOCK_MONOTONIC) / 1000000);
-	uint64_t *const counters[ADMISSION_ANSWERS] = {
-		[ADMISSION_CLOSED] = &u->counters.refused_closed,
-		[ADMISSION_PASSWORD] = &u->counters.refused_password,
-		[ADMISSION_NAME] = &u->counters.refused_name,
-		[ADMISSION_LOAD] = &u->counters.refused_load,
-		[ADMISSION_MEMORY] = &u->counters.refused_memory,
-		[ADMISSION_DISK] = &u->counters.refused_disk,
-	};
+	int64_t now_ms = users_clock_ns(CLOCK_MONOTONIC) / 1000000;
+	enum admission answer;
 
-	if (counters[answer])
-		++*counters[answer];
-	return answer;
+	if (c->by_operator)
+		return admission_check_form(config, address, password);
+	answer =
+	    admission_check(&c->users->admission, config, address, password, now_ms);
+	return answer == ADMISSION_OK ? ask_guard(c, now_ms) : answer;
+}
+
+/* USERS_FOUND if it may be made. */
+static enum users_answer admit(struct creation *c)
+{
+	struct users_counters *counters = &c->users->counters;
+	uint64_t *const of[ADMISSION_ANSWERS] = {
+		[ADMISSION_CLOSED] = &counters->refused_closed,
+		[ADMISSION_PASSWORD] = &counters->refused_password,
+		[ADMISSION_NAME] = &counters->refused_name,
+		[ADMISSION_LOAD] = &counters->refused_load,
+		[ADMISSION_MEMORY] = &counters->refused_memory,
+		[ADMISSION_DISK] = &counters->refused_disk,
+		[ADMISSION_RATE] = &counters->refused_rate,
+		[ADMISSION_NETWORK] = &counters->refused_network,
+	};
+	enum admission answer = judge(c);
+
+	if (answer == ADMISSION_OK)
+		return USERS_FOUND;
+	++*of[answer];
+	return answer == ADMISSION_RATE || answer == ADMISSION_NETWORK ? USERS_LATER
+								       : USERS_REFUSED;
 }
 
 static void look_run(struct job *job)
@@ -247,13 +284,14 @@ static void look_done(struct job *job)
 {
 	struct creation *c = creation_of_job(job);
 	struct users *u = c->users;
+	enum users_answer answer;
 
 	if (c->state != MAILBOX_ABSENT) {
 		creation_found(c);
 	} else if (u->stopping) {
 		creation_end(c, USERS_TROUBLE);
-	} else if (admit(c) != ADMISSION_OK) {
-		creation_end(c, USERS_REFUSED);
+	} else if ((answer = admit(c)) != USERS_FOUND) {
+		creation_end(c, answer);
 	} else {
 		c->looking = false;
 		c->job.run = hash_run;
@@ -262,15 +300,17 @@ static void look_done(struct job *job)
 	}
 }
 
-static struct creation *creation_start(
-    struct users *u, struct span address, struct span password, bool by_operator)
+static struct creation *creation_start(struct users *u, struct span address,
+    struct span password, const struct users_applicant *by)
 {
 	struct creation *c = calloc(1, sizeof(*c));
 
 	if (!c)
 		abort();
 	c->users = u;
-	c->by_operator = by_operator;
+	c->by_operator = by && by->is_operator;
+	if (by && by->client.len > 0 && by->client.len <= GUARD_CLIENT_MAX)
+		memcpy(c->client, by->client.data, by->client.len);
 	c->last_waiter = &c->waiters;
 	c->asked = histogram_clock();
 	users_copy_address(c->row.address, address);
@@ -310,7 +350,7 @@ void users_make(struct users *u, struct span address, struct span password,
 		done(arg, USERS_TROUBLE, NULL);
 		return;
 	}
-	c = creation_start(u, address, password, by && by->is_operator);
+	c = creation_start(u, address, password, by);
 	creation_wait(c, done, arg);
 	workers_submit(u->daemon->workers, &c->job);
 }

@@ -6,6 +6,7 @@
 
 #include <time.h>
 
+#include "chatmaild/guard.h"
 #include "chatmaild/user_cache.h"
 #include "chatmaild/user_row.h"
 #include "chatmaild/users.h"
@@ -15,6 +16,7 @@ struct users {
 	struct user_cache *cache;
 	struct census *census;
 	struct admission_control admission;
+	struct guard *guard;
 	struct creation *creations; /* under way */
 	struct takeover *takeover;  /* NULL unless rebuilding */
 	struct event *warm;         /* filling the cache, else NULL */

@@ -86,6 +86,9 @@ static const struct refused_case {
 	    "N\n" },
 	{ "no user field", "Lshared/passdb/long password\n", "N\n" },
 	{ "a third field", "Lshared/passdb/a\"b\"c@" DOMAIN "\n", "N\n" },
+	{ "a fourth field",
+	    "Lshared/passdb/long password\"somebody1@" DOMAIN "\"192.0.2.1\"x\n",
+	    "N\n" },
 	{ "dangling backslash", "Lshared/passdb/long password\"x\\\n", "N\n" },
 	{ "two parts", "Lshared/passdb\n", "N\n" },
 	{ "no key", "L\n", "N\n" },
@@ -475,6 +478,43 @@ static void metrics(void **state)
 	fixture_deinit(&f);
 }
 
+static void log_in(
+    struct fixture *f, const char *user, const char *client, const char *want)
+{
+	char line[256], *got;
+
+	snprintf(line, sizeof(line), "Lshared/passdb/long password\"%s%s%s\n", user,
+	    client ? "\"" : "", client ? client : "");
+	talk_send(&f->t, line);
+	got = talk_line(&f->t);
+	got[strlen(want)] = '\0';
+	assert_string_equal(got, want);
+	free(got);
+}
+
+/* Who comes too often is put off, and not told that his password is wrong. */
+static void too_many(void **state)
+{
+	static const char later[] = "Ftoo many new accounts just now";
+	struct fixture f;
+
+	fixture_init(&f);
+	f.a.config.max_new_accounts_per_network = 1;
+	log_in(&f, "somebody1@" DOMAIN, "192.0.2.1", "O{");
+	log_in(&f, "somebody2@" DOMAIN, "192.0.2.9", later);
+	log_in(&f, "somebody1@" DOMAIN, "192.0.2.9", "O{"); /* it is there */
+	log_in(&f, "somebody2@" DOMAIN, "2001:db8::1", "O{");
+	log_in(&f, "somebody3@" DOMAIN, "", "O{");
+	log_in(&f, "somebody4@" DOMAIN, NULL, "O{");
+	f.a.config.max_new_accounts_per_minute = 1;
+	log_in(&f, "somebody5@" DOMAIN, NULL, "O{");
+	log_in(&f, "somebody6@" DOMAIN, NULL, later);
+	assert_int_equal(users_registration(f.a.d.users), ADMISSION_RATE);
+	assert_int_equal(users_counters(f.a.d.users)->refused_network, 1);
+	assert_int_equal(users_counters(f.a.d.users)->refused_rate, 1);
+	fixture_deinit(&f);
+}
+
 int main(void)
 {
 	static const struct support_test tests[] = {
@@ -493,6 +533,7 @@ int main(void)
 		{ SUPPORT_TABLE(json_escapes, json_cases) },
 		{ SUPPORT_TEST(json_broken_utf8) },
 		{ SUPPORT_TEST(iterate) },
+		{ SUPPORT_TEST(too_many) },
 		{ SUPPORT_TEST(metrics) },
 	};
 
