@@ -273,11 +273,6 @@ static bool want_external(struct relay *r, struct wanted *w)
 	bool trusted = !config->ipv4_relay && config->mail_domain_bare[0] != '_';
 	struct text what = { 0 }, check = { 0 }, mend = { 0 }, head;
 
-	if (strchr(config->tls_cert_path, '%'))
-		return component_fail(r,
-		    "tls_external_cert_and_key: %s: systemd cannot watch a path with a "
-		    "%%",
-		    config->tls_cert_path);
 	text_printf(
 	    &what, "certificate %s, sound and with its chain", config->tls_cert_path);
 	head = script_head(config, config->mail_domain_bare);

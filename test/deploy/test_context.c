@@ -253,6 +253,9 @@ static const struct mistake_case {
 	    "mailboxes_dir" NOT_PLAIN("/home/a b") },
 	{ "certificate and more", "tls_external_cert_and_key = /c;x /k", NULL,
 	    "tls_external_cert_and_key" NOT_PLAIN("/c;x") },
+	{ "certificate that systemd would not watch",
+	    "tls_external_cert_and_key = /c%c /k", NULL,
+	    "tls_external_cert_and_key" NOT_PLAIN("/c%c") },
 	{ "key in braces", "tls_external_cert_and_key = /c /k{}", NULL,
 	    "tls_external_cert_and_key" NOT_PLAIN("/k{}") },
 };
