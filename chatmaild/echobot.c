@@ -311,14 +311,15 @@ static void *echobot_start(struct daemon *d, const struct service *self)
 	return b;
 }
 
-/* What it is told about servers and limits counts from the next connection on. */
+/* What it is told about servers and limits counts from the next connection on. Who waits for
+ * the next try need not: a reload may tell that the client is there now. */
 static void echobot_reload(void *state)
 {
 	struct echobot *b = state;
 	const struct config *config = b->daemon->config;
 
-	if (b->on &&
-	    (!config->echobot || strcmp(b->socket, config->echobot_socket.text) != 0))
+	if (b->on && (!config->echobot || !b->rpc ||
+			 strcmp(b->socket, config->echobot_socket.text) != 0))
 		switch_off(b);
 	if (!b->on && config->echobot)
 		switch_on(b);

@@ -54,12 +54,8 @@ static enum stage on_added(struct echobot *b, const json_t *result)
  */
 static json_t *config_params(const struct echobot *b)
 {
-	char name[128];
-
-	snprintf(
-	    name, sizeof(name), "Echo bot of %.64s", b->daemon->config->mail_domain);
 	return json_pack("[I, {s:s, s:s, s:s, s:s}]", b->id, "bot", "1", "displayname",
-	    name, "delete_device_after", "3600", "mdns_enabled", "0");
+	    "Echo bot", "delete_device_after", "3600", "mdns_enabled", "0");
 }
 
 static enum stage on_config(struct echobot *b, const json_t *result)

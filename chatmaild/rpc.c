@@ -2,6 +2,7 @@
 #include "chatmaild/rpc.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <stdio.h>
@@ -26,6 +27,7 @@ struct rpc {
 	const struct rpc_events *events;
 	void *arg;
 	bool open;
+	int error;  /* of a call that failed at once, an errno */
 	bool *gone; /* to be set when it ends while it is called back */
 	uint64_t last_id;
 	struct rpc_call calls[RPC_CALLS_MAX];
@@ -148,6 +150,10 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	const struct rpc_call *first = earliest(r);
 	char why[RPC_WHY_MAX];
 
+	if (r->error) {
+		go_down(r, strerror(r->error));
+		return;
+	}
 	if (!first || first->deadline_ms > now_ms()) {
 		set_timer(r);
 		return;
@@ -233,9 +239,12 @@ struct rpc *rpc_create(struct event_base *base, const struct endpoint *to,
 	bufferevent_setcb(r->bev, on_input, NULL, on_event, r);
 	bufferevent_setwatermark(r->bev, EV_READ, 0, RPC_LINE_MAX);
 	bufferevent_set_timeouts(r->bev, NULL, &connect_time);
-	/* Its failures are told by on_event(), too. */
-	bufferevent_socket_connect(
-	    r->bev, (const struct sockaddr *)&to->addr, (int)to->len);
+	/* What fails at once is not told by on_event(). */
+	if (bufferevent_socket_connect(
+		r->bev, (const struct sockaddr *)&to->addr, (int)to->len) < 0) {
+		r->error = errno ? errno : ECONNREFUSED;
+		event_active(r->timer, EV_TIMEOUT, 0);
+	}
 	return r;
 }
 

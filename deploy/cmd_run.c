@@ -13,6 +13,7 @@
 #include "deploy/dns.h"
 #include "deploy/plan.h"
 #include "deploy/preflight.h"
+#include "deploy/quote.h"
 
 struct options {
 	struct command_common common;
@@ -197,6 +198,37 @@ static bool dns_is_ready(const struct options *o, const struct config *config)
 	return false;
 }
 
+/* The first time the echo bot takes its time: it makes keys, and logs in. */
+static void tell_invitation(const struct run *r)
+{
+	struct host_reply reply = { 0 };
+	struct text script = { 0 };
+	char error[HOST_ERROR_MAX];
+	struct span link, rest;
+
+	if (!r->config->echobot || r->o->disable_mail ||
+	    !(r->o->stages & STAGE_ACTIVATE))
+		return;
+	quote_command(&script,
+	    "cd %s || exit 0\n"
+	    "for i in 1 2 3 4 5 6 7 8 9 10; do\n"
+	    "	[ ! -e echobot/invite-link.txt ] || break\n"
+	    "	systemctl -q is-active chatmail-echobot.socket || break\n"
+	    "	sleep 1\n"
+	    "done\n"
+	    "[ ! -e echobot/invite-link.txt ] || head -c 2048 "
+	    "echobot/invite-link.txt\n",
+	    r->config->state_dir);
+	if (host_run(r->host, script.data, span_of(""), NULL, NULL, &reply, error) &&
+	    reply.status == 0) {
+		rest = text_span(&reply.out);
+		if (span_cut(&rest, '\n', &link) && link.len > 0)
+			say_good("The echo bot is at %.*s", SPAN_ARG(link));
+	}
+	host_reply_free(&reply);
+	text_free(&script);
+}
+
 static void tell_end(const struct run *r)
 {
 	const struct options *o = r->o;
@@ -209,6 +241,8 @@ static void tell_end(const struct run *r)
 		say_good("Deploy completed.");
 	else
 		say_good("Deploy completed, call `cmdeploy dns` next.");
+	if (!o->website_only && !o->rollback)
+		tell_invitation(r);
 	if (*r->config->unknown_keys)
 		say_bad("Keys of %s that have no effect: %s", r->config->path,
 		    r->config->unknown_keys);

@@ -14,6 +14,7 @@ const struct component *const components[] = {
 	&iroh_component,
 	&tls_component,
 	&website_component,
+	&echobot_component,
 	&chatmaild_component,
 	&opendkim_component,
 	&dovecot_component,

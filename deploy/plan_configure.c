@@ -151,7 +151,7 @@ static void add_binary(struct text *to, const struct plan *p, const struct step 
 		quote_command(to, "\"$D\"/upload/%s", base_name(b->url));
 	else
 		text_add(to, "''");
-	text_add(to, "\n");
+	text_add(to, b->optional ? " optional\n" : "\n");
 	free(here);
 }
 

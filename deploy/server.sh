@@ -162,8 +162,8 @@ add_member() { # USER GROUP
 
 # ---- binaries ----
 
-install_binary() { # PATH URL MEMBER SHA256 ARCHIVE
-	path=$1 url=$2 member=$3 hash=$4 archive=$5
+install_binary() { # PATH URL MEMBER SHA256 ARCHIVE [optional]
+	path=$1 url=$2 member=$3 hash=$4 archive=$5 optional=${6-}
 	kept=$D/binaries/$hash
 	step "$path"
 	if ! has_hash "$hash" "$kept"; then
@@ -171,9 +171,13 @@ install_binary() { # PATH URL MEMBER SHA256 ARCHIVE
 			archive=$D/upload/download
 			step "$url"
 			curl --fail --location --silent --show-error --proto '=https' \
-				--connect-timeout 20 --retry 2 -o "$archive" "$url" ||
-				die "This server cannot download $url; fetch it elsewhere," \
+				--connect-timeout 20 --retry 2 -o "$archive" "$url" || {
+				set -- "This server cannot download $url; fetch it elsewhere," \
 					'and run with --binaries DIR.'
+				[ -n "$optional" ] || die "$@"
+				note "$@" "Meanwhile it goes without $path."
+				return
+			}
 		}
 		if [ -n "$member" ]; then
 			tar -xzOf "$archive" "$member" >"$kept.new" ||

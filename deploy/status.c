@@ -54,6 +54,12 @@ char *status_script(const struct status_question *q)
 	    "	cd /\n"
 	    "fi\n");
 	add_places(&t, q->config);
+	if (q->config->echobot)
+		quote_command(&t,
+		    "link=$(head -c 2048 %s/echobot/invite-link.txt 2>/dev/null | "
+		    "head -n 1)\n"
+		    "[ -z \"$link\" ] || printf 'echobot %%s\\n' \"$link\"\n",
+		    q->config->state_dir);
 	text_printf(&t,
 	    "dpkg-query -W -f 'package ${db:Status-Abbrev} ${Package} ${Version}\\n' "
 	    "%s "
@@ -263,6 +269,19 @@ static unsigned print_disks(
 	return full;
 }
 
+static unsigned print_echobot(
+    const struct status_question *q, struct span output, FILE *out)
+{
+	struct span link;
+
+	if (!find_line(output, "echobot", &link) || link.len == 0)
+		return 0;
+	put_label("echo bot", out);
+	put_text(link, out);
+	putc('\n', out);
+	return 0;
+}
+
 static unsigned print_packages(
     const struct status_question *q, struct span output, FILE *out)
 {
@@ -341,6 +360,7 @@ unsigned status_print(
 	look += print_certificate(q, output, now, out);
 	look += print_numbers(q, output, out);
 	look += print_disks(q, output, out);
+	look += print_echobot(q, output, out);
 	look += print_packages(q, output, out);
 	look += print_units(q, output, out);
 	look += print_list("failed", "Failed units", output, out);

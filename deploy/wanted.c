@@ -24,7 +24,7 @@ const struct wanted_shape wanted_shapes[WANTED_KINDS] = {
 	    { TEXT(binary.path), TEXT(binary.arch), TEXT(binary.url),
 		TEXT(binary.member), TEXT(binary.sha256), TEXT(binary.effects.restart),
 		TEXT(binary.effects.reload) },
-	    0, { 0 } },
+	    1, { TEXT(binary.optional) } },
 	[WANTED_ABSENT] = { "absent", 1, 1, { TEXT(absent.path) }, 0, { 0 } },
 	[WANTED_DIRECTORY] = { "directory", 3, 1,
 	    { TEXT(directory.path), TEXT(directory.owner), TEXT(directory.group) }, 1,

@@ -115,6 +115,7 @@ struct wanted_binary {
 	const char *url;
 	const char *member; /* within the .tar.gz, or NULL: the file itself */
 	const char *sha256; /* of the installed file, hex */
+	unsigned optional;  /* 1: a server that cannot get it goes without, told so */
 	struct effects effects;
 };
 
