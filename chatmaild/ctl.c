@@ -56,6 +56,7 @@ static const struct command {
 	    "mail that Postfix holds: for whom, and why" },
 	{ "report", "", 0, 0, TAKES_JSON, ctl_report,
 	    "what the mailboxes hold, who logged in when" },
+	{ "top", "", 0, 0, 0, ctl_top, "what happens now, drawn anew each second" },
 	{ "reload", "", 0, 0, 0, ctl_reload, "read the config again" },
 };
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
