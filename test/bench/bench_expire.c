@@ -1,0 +1,297 @@
+/*
+ * A day's expiry over many mailboxes, beside what find takes for the same predicates on the
+ * same tree; and what logins notice of it. The tree is made once, what was removed is made
+ * again in between, so that both find the same.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "test/bench/bench.h"
+
+#define MAILBOXES   100000
+#define MESSAGES    10 /* of each: one every three days */
+#define DAY         86400
+#define SMALL       2000   /* bytes of a message, a hole in the file */
+#define LARGE       300000 /* of the fourth message of each fifth mailbox */
+#define RUN_MAX_NS  600000000000
+#define LOOKUP_WAIT 1000000 /* ns between two lookups */
+
+struct tree {
+	struct bench_folder folder;
+	unsigned mailboxes;
+	time_t now;
+};
+
+/* What took how long, and how much of it on a CPU. */
+struct effort {
+	double seconds, cpu;
+};
+
+/* --- the tree ------------------------------------------------------------------------ */
+
+/* True if it was not there. */
+static bool make_message(int box, const struct tree *t, unsigned mailbox, unsigned i)
+{
+	time_t when = t->now - (time_t)(1 + 3 * i) * DAY;
+	const struct timespec times[2] = { { .tv_sec = when }, { .tv_sec = when } };
+	bool large = i == 3 && mailbox % 5 == 0;
+	char name[NAME_MAX + 1];
+	int fd;
+
+	snprintf(name, sizeof name, "%s/%lld.M%uP1.bench,S=%d%s",
+	    i == 0 ? "new" : "cur", (long long)when, i, large ? LARGE : SMALL,
+	    i == 0 ? "" : ":2,S");
+	fd = openat(box, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0 && errno == EEXIST)
+		return false;
+	if (fd < 0 || ftruncate(fd, large ? LARGE : SMALL) < 0 ||
+	    futimens(fd, times) < 0)
+		bench_die("cannot make %s: %s", name, strerror(errno));
+	close(fd);
+	return true;
+}
+
+/* Make what is not there; returns how many messages that was. */
+static unsigned long make_messages(const struct tree *t)
+{
+	static const char *const parts[] = { "cur", "new", "tmp" };
+	unsigned long made = 0;
+
+	for (unsigned i = 0; i < t->mailboxes; i++) {
+		char path[PATH_MAX], name[10];
+		int box;
+
+		bench_account_name(name, i);
+		snprintf(path, sizeof path, "%s/mail/%s@%s", t->folder.path, name,
+		    BENCH_DOMAIN);
+		box = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (box < 0)
+			bench_die("%s: %s", path, strerror(errno));
+		for (unsigned j = 0; j < 3; j++)
+			if (mkdirat(box, parts[j], 0700) < 0 && errno != EEXIST)
+				bench_die("%s: %s", path, strerror(errno));
+		for (unsigned j = 0; j < MESSAGES; j++)
+			made += make_message(box, t, i, j);
+		close(box);
+	}
+	sync();
+	return made;
+}
+
+/* --- find ---------------------------------------------------------------------------- */
+
+/* As urgent as the daemon's own threads for it. */
+static void run_find(const struct tree *t)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s/mail", t->folder.path);
+	setpriority(PRIO_PROCESS, 0, 19);
+	execlp("find", "find", path, "-type", "f", "(", "-path", "*/cur/*", "-o",
+	    "-path", "*/new/*", "-o", "-path", "*/tmp/*", ")", "(", "-mmin", "+28800",
+	    "-o", "(", "-path", "*/cur/*", "-size", "+200000c", "-mmin", "+10080", ")",
+	    ")", "-delete", (char *)NULL);
+	_exit(127);
+}
+
+static struct effort measure_find(const struct tree *t)
+{
+	uint64_t begin = bench_now_ns();
+	struct rusage usage;
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		run_find(t);
+	if (pid < 0 || wait4(pid, &status, 0, &usage) != pid || status != 0)
+		bench_die("find failed");
+	return (struct effort){ (double)(bench_now_ns() - begin) / 1e9,
+		(double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+		    (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6 };
+}
+
+/* --- the daemon ---------------------------------------------------------------------- */
+
+/* The last run was two days ago: the next start begins with one. */
+static void make_overdue(const struct tree *t)
+{
+	char path[PATH_MAX], sql[128];
+	sqlite3 *db;
+
+	snprintf(path, sizeof path, "%s/state/chatmaild.sqlite", t->folder.path);
+	snprintf(sql, sizeof sql, "UPDATE meta SET value = %lld WHERE key = 'expired'",
+	    (long long)t->now - 2 * DAY);
+	if (sqlite3_open(path, &db) != SQLITE_OK ||
+	    sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK ||
+	    sqlite3_changes(db) != 1)
+		bench_die("%s: %s", path, sqlite3_errmsg(db));
+	sqlite3_close(db);
+}
+
+static int connect_auth(const struct tree *t)
+{
+	static const char hello[] = "H3\t2\t0\t\tauth\n";
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(a.sun_path, sizeof a.sun_path, "%s/auth.sock", t->folder.path);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof a) < 0 ||
+	    write(fd, hello, sizeof hello - 1) < 0)
+		bench_die("%s: %s", a.sun_path, strerror(errno));
+	return fd;
+}
+
+static void look_up(const struct tree *t, int fd, struct bench_samples *samples)
+{
+	char request[128], reply[1024], name[10];
+	uint64_t begin;
+	ssize_t n;
+	int len;
+
+	bench_account_name(name, (unsigned)random() % t->mailboxes);
+	len = snprintf(
+	    request, sizeof request, "Lshared/userdb/%s@%s\tx\n", name, BENCH_DOMAIN);
+	begin = bench_now_ns();
+	if (write(fd, request, (size_t)len) != len)
+		bench_die("the daemon is gone");
+	do
+		n = read(fd, reply, sizeof reply);
+	while (n > 0 && reply[n - 1] != '\n');
+	if (n <= 0 || reply[0] == 'F')
+		bench_die("no good reply to a lookup");
+	bench_samples_add(samples, bench_now_ns() - begin);
+}
+
+/* Has the daemon logged the end of a run? */
+static bool run_is_over(const struct tree *t)
+{
+	char path[PATH_MAX], line[512];
+	bool over = false;
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/log", t->folder.path);
+	f = fopen(path, "re");
+	while (f && !over && fgets(line, sizeof line, f))
+		over = strstr(line, "expiry: removed ") != NULL;
+	if (f)
+		fclose(f);
+	return over;
+}
+
+/* Look accounts up, a thousand a second, until the run is over. */
+static void look_up_meanwhile(const struct tree *t, struct bench_samples *samples)
+{
+	const struct timespec pause = { .tv_nsec = LOOKUP_WAIT };
+	uint64_t end = bench_now_ns() + RUN_MAX_NS;
+	int fd = connect_auth(t);
+
+	bench_real_time(true);
+	for (unsigned i = 0; i % 16 != 0 || !run_is_over(t); i++) {
+		if (bench_now_ns() > end)
+			bench_die("the run does not end, see %s/log", t->folder.path);
+		look_up(t, fd, samples);
+		nanosleep(&pause, NULL);
+	}
+	bench_real_time(false);
+	close(fd);
+}
+
+struct run {
+	struct effort effort;
+	struct bench_samples lookups;
+	double growth; /* of RSS, MiB */
+};
+
+static void measure_daemon(const struct tree *t, const char *program, struct run *run)
+{
+	uint64_t begin, cpu;
+	double before;
+	pid_t pid;
+
+	/* All accounts in the database and in memory, no run. */
+	pid = bench_daemon_start(program, &t->folder, BENCH_ALL_CPUS, NULL);
+	bench_settle(pid);
+	bench_daemon_stop(pid);
+	pid = bench_daemon_start(program, &t->folder, BENCH_ALL_CPUS, NULL);
+	bench_settle(pid);
+	before = bench_memory(pid).rss;
+	cpu = bench_cpu_ns(pid);
+	bench_daemon_stop(pid);
+
+	make_overdue(t);
+	sync();
+	pid = bench_daemon_start(program, &t->folder, BENCH_ALL_CPUS, NULL);
+	begin = bench_now_ns();
+	look_up_meanwhile(t, &run->lookups);
+	run->effort.seconds = (double)(bench_now_ns() - begin) / 1e9;
+	/* Without what every start takes. */
+	run->effort.cpu = (double)(bench_cpu_ns(pid) - cpu) / 1e9;
+	run->growth = bench_memory(pid).peak - before;
+	bench_daemon_stop(pid);
+}
+
+static void report(const struct tree *t, const struct effort *find, struct run *run,
+    unsigned long removed)
+{
+	double ratio = run->effort.seconds / find->seconds;
+	double p99 = bench_samples_ms(&run->lookups, 0.99);
+	char what[96], text[160];
+
+	snprintf(what, sizeof what, "expiry: %u mailboxes, %u messages", t->mailboxes,
+	    t->mailboxes * MESSAGES);
+	snprintf(text, sizeof text, "%.1f s, %.1f s CPU, %lu removed: %.2f of find",
+	    run->effort.seconds, run->effort.cpu, removed, ratio);
+	bench_row(what, text, "at most 1.5 of find", ratio <= 1.5);
+	snprintf(text, sizeof text, "%.1f s, %.1f s CPU", find->seconds, find->cpu);
+	bench_row("  peer: find -delete with its predicates", text, "", -1);
+	snprintf(text, sizeof text, "%.1f MiB more at its highest", run->growth);
+	bench_row("  memory", text, "under 64 MiB", run->growth < 64);
+	snprintf(text, sizeof text, "p50 %.2f p99 %.2f worst %.1f ms, %zu lookups",
+	    bench_samples_ms(&run->lookups, 0.5), p99,
+	    bench_samples_ms(&run->lookups, 1), run->lookups.n);
+	bench_row("  lookups meanwhile, 1000/s", text, "p99 under 5 ms", p99 < 5);
+}
+
+int main(int argc, char **argv)
+{
+	struct tree t = { .mailboxes = MAILBOXES, .now = time(NULL) };
+	unsigned long by_find, by_daemon;
+	struct run run = { .growth = 0 };
+	struct effort find;
+
+	if (argc < 2 || argc > 3) {
+		fprintf(stderr, "usage: bench_expire CHATMAILD [MAILBOXES]\n");
+		return 2;
+	}
+	if (argc == 3)
+		t.mailboxes = (unsigned)strtoul(argv[2], NULL, 10);
+	if (t.mailboxes == 0)
+		bench_die("how many mailboxes?");
+	t.folder = bench_folder_make();
+	bench_accounts_make(&t.folder, t.mailboxes);
+	make_messages(&t);
+	find = measure_find(&t);
+	by_find = make_messages(&t);
+	measure_daemon(&t, argv[1], &run);
+	by_daemon = make_messages(&t);
+	if (by_find != by_daemon)
+		bench_die(
+		    "find removed %lu messages, the daemon %lu", by_find, by_daemon);
+	report(&t, &find, &run, by_daemon);
+	bench_samples_deinit(&run.lookups);
+	bench_folder_remove(&t.folder);
+	return 0;
+}
