@@ -16,7 +16,8 @@ static const struct package {
 	struct effects effects;
 } packages[] = {
 	{ "chatmaild", { .restart = UNIT } },
-	{ "chatmaild-dovecot-plugin", { .restart = "dovecot.service" } },
+	/* Sessions begun go on with the old one, and nobody is refused. */
+	{ "chatmaild-dovecot-plugin", { .reload = "dovecot.service" } },
 };
 #define NPACKAGES (sizeof(packages) / sizeof(packages[0]))
 
@@ -169,7 +170,7 @@ static bool want_packages(struct relay *r, struct wanted *w)
 }
 
 /* The operator's file as it is, comments and all. What it says of secrets is the daemon's
- * alone. */
+ * alone, and no plan shows it. */
 static bool want_ini(struct relay *r, struct wanted *w)
 {
 	struct wanted_file file = {
@@ -177,6 +178,7 @@ static bool want_ini(struct relay *r, struct wanted *w)
 		.owner = "root",
 		.group = "vmail",
 		.mode = 0640,
+		.flags = *r->config->turn_secret ? FILE_SECRET : 0,
 		.effects = { .restart = UNIT },
 	};
 	char *text = component_read(r, r->config->path, CONFIG_FILE_MAX, &file.len);

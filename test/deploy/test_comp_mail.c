@@ -87,9 +87,11 @@ static void describe(struct text *to, const struct wanted_thing *t)
 
 	switch (t->kind) {
 	case WANTED_FILE:
-		text_printf(to, "file %s %s:%s %o restart %s reload %s\n", t->file.path,
-		    or_none(t->file.owner), or_none(t->file.group), t->file.mode,
-		    or_none(t->file.effects.restart), or_none(t->file.effects.reload));
+		text_printf(to, "file %s %s:%s %o restart %s reload %s%s\n",
+		    t->file.path, or_none(t->file.owner), or_none(t->file.group),
+		    t->file.mode, or_none(t->file.effects.restart),
+		    or_none(t->file.effects.reload),
+		    t->file.flags & FILE_SECRET ? " secret" : "");
 		break;
 	case WANTED_DIRECTORY:
 		text_printf(to, "directory %s %s:%s %o\n", t->directory.path,
@@ -156,6 +158,10 @@ static const struct thing_case {
 	{ "the ini is no secret of users", "x.example", "",
 	    "file /etc/chatmaild/chatmail.ini root:vmail 640" RESTART(
 		"chatmaild.service"),
+	    NULL, false },
+	{ "the ini is shown", "x.example", "", NULL, "secret\n", false },
+	{ "its secret is not", "x.example", "turn_secret = s",
+	    "chatmail.ini root:vmail 640 restart chatmaild.service reload - secret\n",
 	    NULL, false },
 	{ "mailboxes", "x.example", "",
 	    "directory /home/vmail/mail/x.example vmail:vmail 700", NULL, false },
@@ -296,14 +302,14 @@ static const struct deb_case {
 	{ "both, and others",
 	    { "chatmaild_1.0-1_amd64.deb", "chatmaild-dovecot-plugin_1.0-1_amd64.deb",
 		"chatmaild-dbgsym_1.0-1_amd64.deb", "cmdeploy_1.0-1_amd64.deb" },
-	    "deb chatmaild-dovecot-plugin 1.0-1 amd64 f3eea19b restart "
+	    "deb chatmaild-dovecot-plugin 1.0-1 amd64 f3eea19b reload "
 	    "dovecot.service\n"
 	    "deb chatmaild 1.0-1 amd64 48eff982 restart chatmaild.service\n",
 	    NULL },
 	{ "two processors",
 	    { "chatmaild_1_amd64.deb", "chatmaild_1_arm64.deb",
 		"chatmaild-dovecot-plugin_1_all.deb" },
-	    "deb chatmaild-dovecot-plugin 1 all 01f4e612 restart dovecot.service\n"
+	    "deb chatmaild-dovecot-plugin 1 all 01f4e612 reload dovecot.service\n"
 	    "deb chatmaild 1 amd64 4371c02c restart chatmaild.service\n"
 	    "deb chatmaild 1 arm64 bb033fc2 restart chatmaild.service\n",
 	    NULL },
