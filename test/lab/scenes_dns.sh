@@ -36,7 +36,9 @@ scene_dns_broken() {
 	"$lab" dns show >"$work/zone.good"
 	trap '"$lab" dns set "$work/zone.good"' EXIT
 	broken "no address" 1 "missing A relay-a.example." "/^$d .* A /d"
-	broken "another address" 1 "wrong A relay-a.example." "s/^($d .* A +)10.*/\110.77.0.9/"
+	# The server's own is a private one, which says nothing of what others must see.
+	broken "an IPv6 address of nobody" 1 "wrong AAAA relay-a.example." \
+		"s/^($d .* )A +10.*/&\n\1AAAA 2001:db8::9/"
 	broken "no MX" 1 "missing MX relay-a.example." "/^$d .* MX /d"
 	broken "MX elsewhere" 1 "wrong MX relay-a.example." "s/^($d .* MX +10) .*/\1 _relay-b.example./"
 	broken "no www" 1 "missing CNAME www.relay-a.example." "/^www\.$d/d"
