@@ -101,8 +101,11 @@ static void describe(struct text *to, const struct wanted_thing *t)
 		text_printf(to, "unit %s %s\n", t->unit.name, states[t->unit.state]);
 		break;
 	case WANTED_DEB:
-		text_printf(to, "deb %s %s %s %.8s restart %s\n", t->deb.name,
-		    t->deb.version, t->deb.arch, t->deb.sha256, t->deb.effects.restart);
+		text_printf(to, "deb %s %s %s %.8s %s %s\n", t->deb.name,
+		    t->deb.version, t->deb.arch, t->deb.sha256,
+		    t->deb.effects.restart ? "restart" : "reload",
+		    t->deb.effects.restart ? t->deb.effects.restart
+					   : t->deb.effects.reload);
 		break;
 	default:
 		text_printf(
@@ -161,7 +164,8 @@ static const struct thing_case {
 	    NULL, false },
 	{ "the ini is shown", "x.example", "", NULL, "secret\n", false },
 	{ "its secret is not", "x.example", "turn_secret = s",
-	    "chatmail.ini root:vmail 640 restart chatmaild.service reload - secret\n",
+	    "file /etc/chatmaild/chatmail.ini root:vmail 640 restart chatmaild.service "
+	    "reload - secret",
 	    NULL, false },
 	{ "mailboxes", "x.example", "",
 	    "directory /home/vmail/mail/x.example vmail:vmail 700", NULL, false },
