@@ -7,27 +7,33 @@
 #include "chatmaild/daemon.h"
 #include "chatmaild/log.h"
 #include "chatmaild/reload.h"
+#include "chatmaild/store_copy.h"
 
 static const char usage[] =
-    "Usage: chatmaild [-c FILE] [--check-config] [-d]\n"
+    "Usage: chatmaild [-c FILE] [--check-config | --copy-database FILE] [-d]\n"
     "The daemon of a chatmail relay: logins, mail policy, metrics.\n"
     "\n"
     "  -c, --config FILE   read FILE; without it the first that exists of\n"
     "                      " CONFIG_PATH "\n"
     "                      " CONFIG_PATH_PYTHON "\n"
     "      --check-config  say whether the config is fine, and exit\n"
+    "      --copy-database FILE\n"
+    "                      write a copy of the database to FILE, also while\n"
+    "                      the daemon runs, and exit\n"
     "  -d, --debug         log more; includes mail addresses\n"
     "      --version       show the version, and exit\n"
     "  -h, --help          show this, and exit\n";
 
 enum long_option {
 	OPTION_CHECK_CONFIG = 256,
+	OPTION_COPY_DATABASE,
 	OPTION_VERSION,
 };
 
 static const struct option long_options[] = {
 	{ "config", required_argument, NULL, 'c' },
 	{ "check-config", no_argument, NULL, OPTION_CHECK_CONFIG },
+	{ "copy-database", required_argument, NULL, OPTION_COPY_DATABASE },
 	{ "debug", no_argument, NULL, 'd' },
 	{ "version", no_argument, NULL, OPTION_VERSION },
 	{ "help", no_argument, NULL, 'h' },
@@ -37,6 +43,7 @@ static const struct option long_options[] = {
 struct arguments {
 	const char *path; /* of the config */
 	bool check;
+	const char *copy; /* where the database is to be copied, or NULL */
 };
 
 /* Options that only show something end the program here. */
@@ -55,6 +62,9 @@ static struct arguments parse_arguments(int argc, char **argv)
 			break;
 		case OPTION_CHECK_CONFIG:
 			args.check = true;
+			break;
+		case OPTION_COPY_DATABASE:
+			args.copy = optarg;
 			break;
 		case OPTION_VERSION:
 			puts("chatmaild " CHATMAILD_VERSION);
@@ -87,6 +97,21 @@ static int check_config(const char *path)
 	return EXIT_SUCCESS;
 }
 
+static int copy_database(const char *path, const char *to)
+{
+	struct config *config = config_load(path, stderr);
+	char error[1024];
+	bool good;
+
+	if (!config)
+		return EXIT_FAILURE;
+	good = store_copy(config->state_dir, to, error, sizeof(error));
+	if (!good)
+		log_error("%s", error);
+	config_free(config);
+	return good ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
 	struct arguments args = parse_arguments(argc, argv);
@@ -97,6 +122,8 @@ int main(int argc, char **argv)
 	umask(0077);
 	if (args.check)
 		return check_config(args.path);
+	if (args.copy)
+		return copy_database(args.path, args.copy);
 	config = reload_read(args.path);
 	if (!config)
 		return EXIT_FAILURE;
