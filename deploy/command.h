@@ -26,6 +26,7 @@ struct command {
 	int (*run)(int argc, char **argv);
 };
 
+extern const struct command backup_command;
 extern const struct command config_command;
 extern const struct command dns_command;
 extern const struct command init_command;
@@ -33,6 +34,7 @@ extern const struct command logs_command;
 extern const struct command queue_command;
 extern const struct command registration_command;
 extern const struct command render_command;
+extern const struct command restore_command;
 extern const struct command run_command;
 extern const struct command status_command;
 extern const struct command users_command;

@@ -68,7 +68,7 @@ struct host_flow {
 	void *arg;
 };
 
-/* host_run(), with reply->out empty. Two hosts may stream at once, each in a thread. */
+/* host_run() with a flow; without take, reply->out is as ever. */
 bool host_stream(struct host *h, const char *script, struct span in,
     const struct host_flow *flow, host_line *line, void *arg, struct host_reply *reply,
     char error[HOST_ERROR_MAX]);

@@ -210,7 +210,7 @@ void logs_mask(struct text *to, struct span line)
 			hide_local(to, start);
 		else if (c == '[' && address_at(next, &own) > 0 && !own)
 			hide_client(to, start);
-		else if (is_address(c) && !is_alnum(last))
+		else if (is_address(c) && !is_alnum(last) && last != '.')
 			n = address_at(line, &own);
 		if (n > 0 && !own) {
 			text_add(to, "IP");

@@ -16,6 +16,8 @@ static const struct command *const commands[] = {
 	&registration_command,
 	&logs_command,
 	&queue_command,
+	&backup_command,
+	&restore_command,
 	&webdev_command,
 	&render_command,
 };
