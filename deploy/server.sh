@@ -103,12 +103,27 @@ update_lists() {
 		'the DNS or a source in /etc/apt; then run again.'
 }
 
+# Unlike apt, dpkg does not wait for whoever is at work, as Debian's daily upgrade is.
+configure_packages() {
+	left=60
+	until dpkg --configure -a </dev/null >"$D/dpkg" 2>&1 9>&-; do
+		left=$((left - 1))
+		if [ "$left" = 0 ] || ! grep -q 'lock was locked by another process' "$D/dpkg"; then
+			cat "$D/dpkg" >&2
+			rm "$D/dpkg"
+			return 1
+		fi
+		sleep 5
+	done
+	rm "$D/dpkg"
+}
+
 install_packages() { # fresh|stale PACKAGE-OR-FILE...
 	lists=$1
 	shift
 	block_services
 	step 'packages that were left half installed'
-	dpkg --configure -a </dev/null >&2 9>&- ||
+	configure_packages ||
 		die 'A package is broken: see above; "dpkg --configure -a" has to succeed.'
 	[ "$lists" = fresh ] || update_lists
 	step "packages $*"
@@ -425,6 +440,7 @@ stop_unit() { # UNIT
 	step "$1: stop"
 	if [ "$(systemctl show -p LoadState --value "$1")" != not-found ]; then
 		systemctl disable --now -q "$1"
+		systemctl reset-failed "$1" 2>/dev/null || : # what stays off has not failed
 	fi
 	paid "$1"
 }
@@ -433,6 +449,7 @@ mask_unit() { # UNIT
 	step "$1: mask"
 	systemctl stop "$1" 2>/dev/null || :
 	systemctl mask -q "$1"
+	systemctl reset-failed "$1" 2>/dev/null || :
 	paid "$1"
 }
 
