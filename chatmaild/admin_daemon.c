@@ -14,7 +14,10 @@
 #include "chatmaild/scrape.h"
 #include "chatmaild/stall.h"
 #include "chatmaild/store.h"
+#include "chatmaild/suggest.h"
 #include "chatmaild/users.h"
+
+#define INVITES_MAX 1000 /* of one request; their lines are held in memory */
 
 static json_t *number(uint64_t value)
 {
@@ -36,7 +39,7 @@ static const char *registration(const struct daemon *d)
 	case ADMISSION_RATE:
 		return "refused: max_new_accounts_per_minute were made just now";
 	default:
-		return "open";
+		return d->config->invites ? "by invite" : "open";
 	}
 }
 
@@ -95,6 +98,50 @@ static void run_metrics(struct admin_request *r)
 static void run_registration(struct admin_request *r)
 {
 	admin_end(r, json_pack("{s:s}", "registration", registration(r->daemon)));
+}
+
+/* A whole number that is a member of the request, or fallback. */
+static int64_t number_of(
+    const struct admin_request *r, const char *name, int64_t fallback)
+{
+	const json_t *value = json_object_get(r->args, name);
+
+	return json_is_integer(value) ? json_integer_value(value) : fallback;
+}
+
+static void say_invite(struct admin_request *r, int days)
+{
+	const struct config *c = r->daemon->config;
+	char invite[INVITE_LEN + 1];
+	json_t *line;
+
+	users_invite(r->daemon->users, days, invite);
+	line = suggest_login(c, span_of(invite));
+	if (!line)
+		abort(); /* no randomness */
+	json_object_set_new(line, "invite", json_string(invite));
+	json_object_set_new(line, "dcaccount_url",
+	    json_sprintf(
+		"dcaccount:https://%s/new?invite=%s", c->mail_domain_bare, invite));
+	admin_say(r, line);
+}
+
+static void run_invite(struct admin_request *r)
+{
+	int64_t count = number_of(r, "count", 1), days = number_of(r, "days", 30);
+
+	if (count < 1 || count > INVITES_MAX) {
+		admin_refuse(r, "1 to %d invites at once", INVITES_MAX);
+		return;
+	}
+	if (days < 1 || days > INVITE_DAYS_MAX) {
+		admin_refuse(r, "an invite is good for 1 to %d days", INVITE_DAYS_MAX);
+		return;
+	}
+	for (int64_t i = 0; i < count; i++)
+		say_invite(r, (int)days);
+	admin_end(r, json_pack("{s:I, s:b}", "count", (json_int_t)count, "needed",
+			 r->daemon->config->invites));
 }
 
 static void run_reload(struct admin_request *r)
@@ -222,6 +269,7 @@ const struct admin_command admin_daemon_commands[] = {
 	{ "metrics", run_metrics, false },
 	{ "registration", run_registration, false },
 	{ "reload", run_reload, false },
+	{ "invite", run_invite, false },
 	{ "push-status", run_push_status, false },
 	{ "push-flush", run_push_flush, false },
 	{ NULL, NULL, false },

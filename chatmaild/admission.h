@@ -24,6 +24,7 @@ enum admission {
 	ADMISSION_DISK,
 	ADMISSION_RATE,    /* users.c's: too many on the whole relay just now */
 	ADMISSION_NETWORK, /* too many from one network */
+	ADMISSION_INVITE,  /* none, or one that is no good */
 	ADMISSION_ANSWERS, /* how many there are */
 };
 

@@ -379,6 +379,7 @@ static const struct metric_def auth_metrics[] = {
 	{ REFUSED, OPENMETRICS_COUNTER, "reason=\"disk\"", USERS(refused_disk) },
 	{ REFUSED, OPENMETRICS_COUNTER, "reason=\"rate\"", USERS(refused_rate) },
 	{ REFUSED, OPENMETRICS_COUNTER, "reason=\"network\"", USERS(refused_network) },
+	{ REFUSED, OPENMETRICS_COUNTER, "reason=\"invite\"", USERS(refused_invite) },
 	{ "chatmail_users_rebuilt",
 	    "Accounts read from the mailbox directories to rebuild "
 	    "the database, since the start.",

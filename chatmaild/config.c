@@ -195,6 +195,7 @@ static struct config *make_config(struct config_loader *l)
 	config_read_options(l, c);
 	if (l->errors == 0) {
 		derive_domain(l, c);
+		c->invites = strcmp(c->registration, "invite") == 0;
 		derive_iroh(l, c);
 		derive_tls(c);
 		derive_unknown(l, c);

@@ -51,6 +51,8 @@ struct config {
 	char *expiry_time; /* "HH:MM" */
 
 	/* New accounts. */
+	char *registration; /* "open" or "invite" */
+	bool invites;       /* it is the latter */
 	int username_min_length, username_max_length;
 	int password_min_length;
 	double max_load_1m;

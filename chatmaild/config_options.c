@@ -48,6 +48,9 @@ static const struct config_option options[] = {
 	    "When old mail and unused accounts are deleted each day, local time.",
 	    config_check_time },
 
+	{ "registration", CONFIG_TEXT, "open", 0, 0, FIELD(registration),
+	    "Who gets an account: everybody (open), or who has an invite (invite).",
+	    config_check_registration },
 	{ "username_min_length", CONFIG_INTEGER, "9", 1, 64, FIELD(username_min_length),
 	    "Shortest part before the @ of a new address.", NULL },
 	{ "username_max_length", CONFIG_INTEGER, "9", 1, 64, FIELD(username_max_length),

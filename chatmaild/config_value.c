@@ -270,3 +270,10 @@ const char *config_check_time(const char *value)
 		   ? NULL
 		   : "it is no time of day; write e.g. expiry_time = 00:02";
 }
+
+const char *config_check_registration(const char *value)
+{
+	if (strcmp(value, "open") == 0 || strcmp(value, "invite") == 0)
+		return NULL;
+	return "it is neither open nor invite; write one of them";
+}

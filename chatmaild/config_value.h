@@ -35,5 +35,6 @@ const char *config_check_cert_and_key(const char *value);
 const char *config_check_user(const char *value);
 const char *config_check_https(const char *value);
 const char *config_check_time(const char *value);
+const char *config_check_registration(const char *value);
 
 #endif

@@ -45,6 +45,8 @@ static const struct command {
 	    "whether new accounts are made" },
 	{ "registration open", "", 0, 0, 0, ctl_registration_open, "make them" },
 	{ "registration closed", "", 0, 0, 0, ctl_registration_closed, "make none" },
+	{ "invite", "", 0, 0, TAKES_JSON | TAKES_DAYS | TAKES_COUNT, ctl_invite,
+	    "links that make one account each" },
 	{ "expire", "", 0, 0, TAKES_JSON | TAKES_YES | TAKES_DRY_RUN, ctl_expire,
 	    "delete now what is deleted each day" },
 	{ "trim", "ADDRESS", 1, 1, 0, ctl_trim,
@@ -99,6 +101,8 @@ static void show_help(void)
 	      "      --json            answer in JSON, one object a line\n"
 	      "  -y, --yes             do not ask before something is deleted\n"
 	      "      --dry-run         of expire: only show what would go, and why\n"
+	      "      --count N         of invite: so many of them\n"
+	      "      --days N          of invite: good for N days, by default 30\n"
 	      "      --password-stdin  of users create: read the password\n"
 	      "      --version         show the version, and exit\n"
 	      "  -h, --help            show this, and exit\n"

@@ -126,6 +126,38 @@ enum ctl_exit ctl_registration_status(struct ctl *c)
 	return CTL_OK;
 }
 
+/* --- invites ------------------------------------------------------------------------- */
+
+static void on_invite(void *arg, const json_t *line)
+{
+	const struct ctl *c = arg;
+
+	if (c->json)
+		ctl_put_json(line);
+	else
+		printf("%s\n%s\n\n", ctl_text(line, "dcaccount_url"),
+		    ctl_text(line, "dclogin_url"));
+}
+
+enum ctl_exit ctl_invite(struct ctl *c)
+{
+	json_t *request = json_pack("{s:s}", "command", "invite"), *reply;
+	enum ctl_exit rc;
+
+	if (c->count >= 0)
+		json_object_set_new(request, "count", json_integer(c->count));
+	if (c->days >= 0)
+		json_object_set_new(request, "days", json_integer(c->days));
+	rc = ctl_ask(c, request, on_invite, c, &reply);
+	if (rc != CTL_OK)
+		return rc;
+	if (!json_is_true(json_object_get(reply, "needed")))
+		fputs("Nobody needs an invite before registration = invite is set.\n",
+		    stderr);
+	json_decref(reply);
+	return CTL_OK;
+}
+
 /* --- notifications ------------------------------------------------------------------- */
 
 static void print_pushes(const json_t *p)

@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <event2/bufferevent.h>
 #include <event2/http.h>
+#include <event2/keyvalq_struct.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -176,6 +177,9 @@ static const char *closed_reason(enum admission answer)
 	switch (answer) {
 	case ADMISSION_CLOSED:
 		return "This server does not take new profiles at the moment.";
+	case ADMISSION_INVITE:
+		return "This server takes new profiles by invitation only, and this "
+		       "invitation is missing, used or too old.";
 	case ADMISSION_LOAD:
 	case ADMISSION_MEMORY:
 	case ADMISSION_DISK:
@@ -213,8 +217,39 @@ static void answer_new_moved(struct http *h, struct evhttp_request *req)
 	refuse(req, HTTP_MOVEPERM, "Moved Permanently");
 }
 
+/* What "/new?invite=..." names, copied; "" if nothing. */
+static void get_invite(struct evhttp_request *req, char invite[INVITE_LEN + 1])
+{
+	const char *query = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(req));
+	struct evkeyvalq pairs;
+	const char *value;
+
+	invite[0] = '\0';
+	if (!query || evhttp_parse_query_str(query, &pairs) < 0)
+		return;
+	value = evhttp_find_header(&pairs, "invite");
+	if (value && strlen(value) == INVITE_LEN)
+		memcpy(invite, value, INVITE_LEN + 1);
+	evhttp_clear_headers(&pairs);
+}
+
+/* ADMISSION_OK, and the invite if one is needed; or why nothing is suggested. */
+static enum admission may_suggest(
+    struct http *h, struct evhttp_request *req, char invite[INVITE_LEN + 1])
+{
+	enum admission answer = users_registration(h->daemon->users);
+
+	invite[0] = '\0';
+	if (answer != ADMISSION_OK || !h->daemon->config->invites)
+		return answer;
+	get_invite(req, invite);
+	return users_takes_invite(h->daemon->users, span_of(invite)) ? ADMISSION_OK
+								     : ADMISSION_INVITE;
+}
+
 static void answer_new(struct http *h, struct evhttp_request *req)
 {
+	char invite[INVITE_LEN + 1];
 	const struct config *config = h->daemon->config;
 	const char *closed;
 	char *text;
@@ -226,8 +261,8 @@ static void answer_new(struct http *h, struct evhttp_request *req)
 	}
 	evhttp_add_header(
 	    evhttp_request_get_output_headers(req), "Cache-Control", "no-store");
-	closed = closed_reason(users_registration(h->daemon->users));
-	text = closed ? NULL : suggest_account(config);
+	closed = closed_reason(may_suggest(h, req, invite));
+	text = closed ? NULL : suggest_account(config, span_of(invite));
 	if (!text) {
 		answer_reason(h, req, closed ? closed : "This server is out of order.");
 		return;

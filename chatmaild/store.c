@@ -42,6 +42,8 @@ static const char *const migrations[] = {
 	"CREATE INDEX pushes_of ON pushes (address);"
 	"CREATE INDEX pushes_first ON pushes (due) WHERE tries = 0;"
 	"CREATE INDEX pushes_retry ON pushes (due) WHERE tries > 0;",
+	/* Invites that made an account, and the day they did. */
+	"CREATE TABLE invites (serial INTEGER PRIMARY KEY, used INTEGER NOT NULL);",
 };
 #define VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
 

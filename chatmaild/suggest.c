@@ -56,7 +56,7 @@ static char *put_escaped(char *to, const char *text, const char *also)
 	return to;
 }
 
-/* "dclogin:EMAIL?p=PASSWORD&v=1[&ih=IP&sh=IP]&ic=3" */
+/* "dclogin:EMAIL?p=PASSWORD&v=1[&ih=IP&sh=IP][&ic=3]" */
 static json_t *dclogin_url(
     const struct config *config, const char *email, const char *password)
 {
@@ -75,42 +75,60 @@ static json_t *dclogin_url(
 		end = stpcpy(stpcpy(end, "&ih="), host);
 		end = stpcpy(stpcpy(end, "&sh="), host);
 	}
-	stpcpy(end, "&ic=3");
+	if (config->tls_mode == TLS_SELF)
+		stpcpy(end, "&ic=3");
 	value = json_string(url);
 	free(url);
 	return value;
 }
 
-char *suggest_account(const struct config *config)
+/* NULL if there is no randomness. */
+static json_t *suggest(const struct config *config, struct span invite, bool with_url)
 {
 	const size_t local_len = (size_t)config->username_max_length;
 	const size_t password_len = (size_t)config->password_min_length + SPARE;
 	char *email = malloc(local_len + strlen(config->mail_domain) + 2);
-	char *password = malloc(password_len + 1);
+	char *password = malloc(invite.len + password_len + 1);
 	char printable['~' - '!' + 1];
-	char *text = NULL, *line;
-	json_t *object = json_object();
+	json_t *object = NULL;
 
-	if (!email || !password || !object)
+	if (!email || !password)
 		abort();
 	for (size_t i = 0; i < sizeof(printable); i++)
 		printable[i] = (char)('!' + i);
+	if (invite.len)
+		memcpy(password, invite.data, invite.len);
 	if (!random_text(email, local_len, LOCAL_LETTERS, sizeof(LOCAL_LETTERS) - 1) ||
-	    !random_text(password, password_len, printable, sizeof(printable)))
+	    !random_text(
+		password + invite.len, password_len, printable, sizeof(printable)))
 		goto out;
 	stpcpy(stpcpy(email + local_len, "@"), config->mail_domain);
-	json_object_set_new(object, "email", json_string(email));
-	json_object_set_new(object, "password", json_string(password));
-	if (config->tls_mode == TLS_SELF)
+	object = json_pack("{s:s, s:s}", "email", email, "password", password);
+	if (with_url)
 		json_object_set_new(
 		    object, "dclogin_url", dclogin_url(config, email, password));
+out:
+	free(password);
+	free(email);
+	return object;
+}
+
+json_t *suggest_login(const struct config *config, struct span invite)
+{
+	return suggest(config, invite, true);
+}
+
+char *suggest_account(const struct config *config, struct span invite)
+{
+	json_t *object = suggest(config, invite, config->tls_mode == TLS_SELF);
+	char *text = NULL, *line;
+
+	if (!object)
+		return NULL;
 	line = json_dumps(object, 0);
 	if (line && asprintf(&text, "%s\n", line) < 0)
 		text = NULL;
 	free(line);
-out:
 	json_decref(object);
-	free(password);
-	free(email);
 	return text;
 }

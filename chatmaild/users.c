@@ -327,10 +327,12 @@ struct users *users_create(struct daemon *d, bool fresh)
 	u->cache = user_cache_create((size_t)d->config->user_cache_size * MIB);
 	admission_init(&u->admission);
 	u->guard = guard_create();
+	u->invites = invites_create(d->store);
 	u->rows_after = store_prepare(d->store, USER_ROWS_AFTER);
 	u->row_of = store_prepare(d->store, USER_ROW_OF);
-	if (!u->rows_after || !u->row_of) {
+	if (!u->rows_after || !u->row_of || !u->invites) {
 		guard_destroy(u->guard);
+		invites_destroy(u->invites);
 		user_cache_destroy(u->cache);
 		free(u);
 		return NULL;
@@ -366,6 +368,7 @@ void users_destroy(struct users *u)
 	assert(!u->creations);
 	census_destroy(u->census);
 	guard_destroy(u->guard);
+	invites_destroy(u->invites);
 	user_cache_destroy(u->cache);
 	free(u);
 }
@@ -418,4 +421,14 @@ enum admission users_registration(struct users *u)
 	    guard_is_full(u->guard, config->max_new_accounts_per_minute, now_ms))
 		return ADMISSION_RATE;
 	return answer;
+}
+
+void users_invite(struct users *u, int days, char invite[INVITE_LEN + 1])
+{
+	invites_make(u->invites, users_today() + days, invite);
+}
+
+bool users_takes_invite(struct users *u, struct span invite)
+{
+	return invites_find(u->invites, invite, users_today()) != 0;
 }

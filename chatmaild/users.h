@@ -10,6 +10,7 @@
 #include "chatmaild/census.h"
 #include "chatmaild/daemon.h"
 #include "chatmaild/histogram.h"
+#include "chatmaild/invites.h"
 #include "chatmaild/password.h"
 
 struct users;
@@ -35,7 +36,8 @@ struct users_counters {
 	uint64_t created;
 	struct histogram creation; /* of those */
 	uint64_t refused_closed, refused_password, refused_name, refused_load,
-	    refused_memory, refused_disk, refused_rate, refused_network; /* creations */
+	    refused_memory, refused_disk, refused_rate, refused_network,
+	    refused_invite; /* creations */
 	uint64_t create_failed;
 	uint64_t creating;   /* gauge: creations under way */
 	uint64_t rebuilt;    /* accounts read from the directories at start */
@@ -105,6 +107,10 @@ unsigned users_remembering(const struct users *u);
 /* Whether a stranger's account may be made now, as far as it does not depend on him: OK,
  * CLOSED, LOAD, MEMORY, DISK or RATE. */
 enum admission users_registration(struct users *u);
+
+/* An invite (invites.h) that is good for so many days; whether one would be taken now. */
+void users_invite(struct users *u, int days, char invite[INVITE_LEN + 1]);
+bool users_takes_invite(struct users *u, struct span invite);
 
 /* How many accounts there are. */
 struct census *users_census(struct users *u);

@@ -34,7 +34,9 @@ struct creation {
 	char client[GUARD_CLIENT_MAX + 1]; /* "": not known */
 	enum mailbox_state state;
 	bool hashed;
-	int error; /* errno of the files, 0 if made */
+	int64_t invite; /* serial of the one that pays for it; 0: none does */
+	bool late;      /* somebody else used that one meanwhile */
+	int error;      /* errno of the files, 0 if made */
 	size_t password_len;
 	char password[PASSWORD_MAX + 1]; /* cut there, which is too long all the same */
 	char *dir;
@@ -109,7 +111,9 @@ static void undo_run(struct job *job)
 
 static void undo_done(struct job *job)
 {
-	creation_end(creation_of_job(job), USERS_TROUBLE);
+	struct creation *c = creation_of_job(job);
+
+	creation_end(c, c->late ? USERS_REFUSED : USERS_TROUBLE);
 }
 
 /* Device tokens of an account of this name from before are not this one's. */
@@ -119,6 +123,8 @@ static int row_run(struct store_op *op, sqlite3 *db)
 	    (struct creation *)((char *)op - offsetof(struct creation, op));
 	int rc = user_rows_write(db, &c->row, 1, &c->change);
 
+	if (rc == SQLITE_OK && c->invite)
+		rc = invites_row_use(db, c->invite, c->row.created_day);
 	return rc == SQLITE_OK ? tokens_rows_forget(db, span_of(c->row.address)) : rc;
 }
 
@@ -137,6 +143,7 @@ static void row_done(struct store_op *op, int result)
 		creation_end(c, USERS_FOUND);
 		return;
 	}
+	c->late = c->invite && (result & 0xff) == SQLITE_CONSTRAINT;
 	/* Nobody was told of it, so it must not stay. */
 	c->job.run = undo_run;
 	c->job.done = undo_done;
@@ -245,6 +252,13 @@ static enum admission judge(struct creation *c)
 		return admission_check_form(config, address, password);
 	answer =
 	    admission_check(&c->users->admission, config, address, password, now_ms);
+	if (answer == ADMISSION_OK && config->invites) {
+		c->invite = invites_find(c->users->invites, password, users_today());
+		if (!c->invite) {
+			log_info("no account made: no invite, or one that is no good");
+			answer = ADMISSION_INVITE;
+		}
+	}
 	return answer == ADMISSION_OK ? ask_guard(c, now_ms) : answer;
 }
 
@@ -261,6 +275,7 @@ static enum users_answer admit(struct creation *c)
 		[ADMISSION_DISK] = &counters->refused_disk,
 		[ADMISSION_RATE] = &counters->refused_rate,
 		[ADMISSION_NETWORK] = &counters->refused_network,
+		[ADMISSION_INVITE] = &counters->refused_invite,
 	};
 	enum admission answer = judge(c);
 
@@ -322,7 +337,7 @@ static struct creation *creation_start(struct users *u, struct span address,
 	c->dir = strdup(u->daemon->config->mailboxes_dir);
 	if (!c->dir)
 		abort();
-	c->row.created_day = users_clock_ns(CLOCK_REALTIME) / 1000000000 / MAILBOX_DAY;
+	c->row.created_day = users_today();
 	c->row.last_login_day = USER_DAY_UNKNOWN;
 	c->looking = true;
 	c->job.run = look_run;

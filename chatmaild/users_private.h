@@ -17,6 +17,7 @@ struct users {
 	struct census *census;
 	struct admission_control admission;
 	struct guard *guard;
+	struct invites *invites;
 	struct creation *creations; /* under way */
 	struct takeover *takeover;  /* NULL unless rebuilding */
 	struct event *warm;         /* filling the cache, else NULL */
@@ -37,6 +38,12 @@ static inline int64_t users_clock_ns(clockid_t clock)
 
 	clock_gettime(clock, &ts);
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/* Days since 1970. */
+static inline int64_t users_today(void)
+{
+	return users_clock_ns(CLOCK_REALTIME) / 1000000000 / MAILBOX_DAY;
 }
 
 /* A NUL-terminated copy; address is address_is_path(). */

@@ -92,7 +92,7 @@ static void suggest(void **state)
 	const struct suggest_case *c = *state;
 
 	for (unsigned i = 0; i < 200; i++) {
-		char *line = suggest_account(&c->config);
+		char *line = suggest_account(&c->config, span_of(""));
 		const char *email, *password, *at;
 		json_t *o;
 
@@ -130,7 +130,7 @@ static void all_characters(void **state)
 		.mail_domain_bare = (char *)"c.example",
 		.username_max_length = 9,
 		.password_min_length = 5000 };
-	char *line = suggest_account(&config), *other = suggest_account(&config);
+	char *line = suggest_account(&config, span_of("")), *other = suggest_account(&config, span_of(""));
 	json_t *o = json_loads(line, 0, NULL);
 	const char *password = json_string_value(json_object_get(o, "password"));
 

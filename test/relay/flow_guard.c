@@ -1,6 +1,7 @@
 /*
- * The limits on new accounts, with real logins: Dovecot tells the daemon where a client is,
- * and tells the client that it is to come later, not that its password is wrong.
+ * Who may make an account, with real logins: Dovecot tells the daemon where a client is,
+ * and tells the client that it is to come later, not that its password is wrong; an invite
+ * works with a client that only logs in.
  */
 #include <stdio.h>
 #include <string.h>
@@ -57,17 +58,80 @@ static void network_is_full(void **state)
 	assert_null(c);
 }
 
+/* A text member of a JSON line, unescaped. */
+static void get_member(const char *line, const char *name, char *value, size_t size)
+{
+	char key[64];
+	const char *at;
+	size_t n = 0;
+
+	snprintf(key, sizeof(key), "\"%s\":\"", name);
+	at = strstr(line, key);
+	assert_non_null(at);
+	for (at += strlen(key); *at && *at != '"' && n + 1 < size; at++) {
+		if (*at == '\\')
+			at++;
+		value[n++] = *at;
+	}
+	value[n] = '\0';
+}
+
+/* As the operator hands it to somebody. */
+static void get_invite(char *email, char *password, size_t size)
+{
+	char command[256], line[2048];
+	FILE *in;
+
+	snprintf(command, sizeof(command),
+	    "%s/bin/chatmailctl -c %s/etc/chatmail.ini --json invite", relay.dir,
+	    relay.dir);
+	in = popen(command, "r");
+	assert_non_null(in);
+	assert_non_null(fgets(line, sizeof(line), in));
+	assert_int_equal(pclose(in), 0);
+	get_member(line, "email", email, size);
+	get_member(line, "password", password, size);
+}
+
+static void by_invite(void **state)
+{
+	char email[256], password[256], answer[512];
+	struct client *c;
+
+	log_in(new_address(), PASSWORD, answer, sizeof(answer));
+	assert_begins(answer, "NO [AUTHENTICATIONFAILED]");
+
+	get_invite(email, password, sizeof(email));
+	c = imap_open(relay.imaps, email, password);
+	assert_non_null(c);
+	client_close(c);
+	c = imap_open(relay.imaps, email, password); /* again */
+	assert_non_null(c);
+	client_close(c);
+	c = smtp_open(relay.submissions, CLIENT_TLS, email, password);
+	assert_non_null(c);
+	client_close(c);
+	assert_null(imap_open(relay.imaps, new_address(), password)); /* used */
+}
+
+static int run_with(const char *options, const struct support_test *tests, size_t n)
+{
+	int failed;
+
+	private_up(&relay, options);
+	failed = support_run("guard", tests, n);
+	private_down(&relay);
+	return failed;
+}
+
 int main(void)
 {
-	static const struct support_test tests[] = {
-		{ SUPPORT_TEST(network_is_full) },
-	};
-	int failed;
+	static const struct support_test limits[] = { { SUPPORT_TEST(
+	    network_is_full) } };
+	static const struct support_test invites[] = { { SUPPORT_TEST(by_invite) } };
 
 	if (!private_possible())
 		return PRIVATE_SKIPPED;
-	private_up(&relay, "--ini 'max_new_accounts_per_network = 2'");
-	failed = support_run("guard", tests, ARRAY_LEN(tests));
-	private_down(&relay);
-	return failed;
+	return run_with("--ini 'max_new_accounts_per_network = 2'", limits, 1) +
+	       run_with("--ini 'registration = invite'", invites, 1);
 }
