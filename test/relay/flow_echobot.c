@@ -1,10 +1,8 @@
 /*
  * The echo bot of a whole relay, met by a real client: the invitation from the daemon's web
  * page leads to it, it sends back what it is sent, and it comes back when its client died.
- * The program of both is the deltachat-rpc-server that CHATMAIL_CLIENT names, or the one
- * that scripts/demo fetched.
+ * CHATMAIL_CLIENT names the program of both.
  */
-#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,30 +19,9 @@
 #define ONLINE_S      60
 
 static struct private_relay relay;
-static char client_program[512];
+static const char *client_program;
 static struct deltachat *guest;
 static uint32_t chat;
-
-/* Where the program is; false if it is nowhere. */
-static bool find_client(void)
-{
-	const char *told = getenv("CHATMAIL_CLIENT"),
-		   *fetched = getenv("CHATMAIL_FETCHED");
-	char pattern[512];
-	glob_t found = { 0 };
-
-	if (told && *told) {
-		snprintf(client_program, sizeof(client_program), "%s", told);
-	} else if (fetched) {
-		snprintf(pattern, sizeof(pattern),
-		    "%s/node_modules/@deltachat/*/deltachat-rpc-server", fetched);
-		if (glob(pattern, 0, NULL, &found) == 0)
-			snprintf(client_program, sizeof(client_program), "%s",
-			    found.gl_pathv[0]);
-		globfree(&found);
-	}
-	return access(client_program, X_OK) == 0;
-}
 
 /* Ask the daemon as its web server would; the answer is whole when it hangs up. */
 static void get(const char *path, char *answer, size_t size)
@@ -202,8 +179,9 @@ int main(void)
 
 	if (!private_possible())
 		return PRIVATE_SKIPPED;
-	if (!find_client()) {
-		fputs("no deltachat-rpc-server: set CHATMAIL_CLIENT\n", stderr);
+	client_program = getenv("CHATMAIL_CLIENT");
+	if (!client_program) {
+		fputs("CHATMAIL_CLIENT is not set: run me by with_client\n", stderr);
 		return PRIVATE_SKIPPED;
 	}
 	snprintf(options, sizeof(options), "--bot '%s'", client_program);

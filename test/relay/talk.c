@@ -7,7 +7,8 @@
  * into the notification service's log, then Bob has a device token, as on a phone, and a
  * message for him must reach that service. His client stores the token itself if it may
  * use the library of the apps; the program without a screen cannot be given one, so that
- * the token is stored by IMAP for it.
+ * the token is stored by IMAP for it. If they are told where the relay keeps its echo bot's
+ * invitation, Alice meets the bot, too.
  */
 #include <errno.h>
 #include <ftw.h>
@@ -31,6 +32,7 @@
 		*/
 #define TOKEN          "fcm-chat.example:not-a-device"
 #define PUSH_TIMEOUT_S 20
+#define BOT_TIMEOUT_S  60
 #define REFUSAL        "523 Encryption Needed: Invalid Unencrypted Mail"
 
 struct person {
@@ -44,7 +46,8 @@ struct person {
 
 struct talk {
 	const char *dir, *json_path;
-	const char *pushes;                /* the notification service's log, or NULL */
+	const char *pushes; /* the notification service's log, or NULL */
+	const char *bot;    /* the file of the echo bot's invitation, or NULL */
 	struct deltachat_relay relay, web; /* its mail ports; only its web port, or 0 */
 	size_t messages;
 	struct person alice, bob;
@@ -399,6 +402,79 @@ static int send_attachment(struct talk *t)
 	return rc;
 }
 
+/* The bot may still be on its way, so that the file is not there yet. */
+static int read_invitation(struct talk *t, char *link, size_t size)
+{
+	const struct timespec pause = { .tv_nsec = 100 * 1000 * 1000 };
+	double begin = seconds_now();
+	FILE *f;
+
+	while (!(f = fopen(t->bot, "re"))) {
+		if (seconds_now() - begin > BOT_TIMEOUT_S)
+			return fail(t, "%s: %s", t->bot, strerror(errno));
+		nanosleep(&pause, NULL);
+	}
+	if (!fgets(link, (int)size, f))
+		link[0] = '\0';
+	fclose(f);
+	link[strcspn(link, "\n")] = '\0';
+	return link[0] ? 0 : fail(t, "%s is empty", t->bot);
+}
+
+static int alice_meets_bot(struct talk *t)
+{
+	char link[2048];
+
+	if (read_invitation(t, link, sizeof link) < 0)
+		return -1;
+	printf("    %s\n", link);
+	fflush(stdout);
+	t->alice.chat = deltachat_join(t->alice.client, link);
+	if (t->alice.chat == 0 || deltachat_joined(t->alice.client) < 0)
+		return client_failed(t, &t->alice);
+	return 0;
+}
+
+/* Alice says it to the bot, and gets the same back: text, and if file is not NULL what it
+ * holds, the bytes. */
+static int expect_echo(
+    struct talk *t, const char *text, const char *file, const unsigned char *bytes)
+{
+	struct deltachat_message m = { 0 };
+	int rc = 0;
+
+	if (deltachat_send(t->alice.client, t->alice.chat, text, file) == 0 ||
+	    deltachat_receive(t->alice.client, &m) < 0 ||
+	    deltachat_fetch(t->alice.client, &m) < 0)
+		rc = client_failed(t, &t->alice);
+	else if (strcmp(m.text, text) != 0)
+		rc = fail(t, "the bot sent '%s' instead of '%s'", m.text, text);
+	else if (!m.encrypted)
+		rc = fail(t, "the bot's answer is not shown as encrypted");
+	else if (file && !same_file(m.file, bytes))
+		rc = fail(t, "the bot's copy of the file differs");
+	else
+		printf("    '%s'%s, and the same back\n", text,
+		    file ? " with a file" : "");
+	deltachat_message_deinit(&m);
+	return rc;
+}
+
+static int bot_echoes(struct talk *t)
+{
+	unsigned char *bytes = malloc(ATTACHMENT_BYTES);
+	char path[4096];
+	int rc;
+
+	snprintf(path, sizeof path, "%s/echo.bin", t->dir);
+	if (!bytes || write_attachment(path, bytes) < 0)
+		rc = fail(t, "cannot write %s: %s", path, strerror(errno));
+	else if ((rc = expect_echo(t, "hello, bot", NULL, NULL)) == 0)
+		rc = expect_echo(t, "and this?", path, bytes);
+	free(bytes);
+	return rc;
+}
+
 /* What the clients themselves never send, by SMTP as alice. */
 static int clear_text_bounces(struct talk *t)
 {
@@ -427,7 +503,7 @@ static int clear_text_bounces(struct talk *t)
 static const struct step {
 	const char *name;
 	int (*run)(struct talk *t);
-	enum { NOTHING, PUSHES, WEB } needs;
+	enum { NOTHING, PUSHES, WEB, BOT } needs;
 } steps[] = {
 	{ "alice took an address from the web page", alice_takes_address, WEB },
 	{ "alice logged in, address created", alice_logs_in, NOTHING },
@@ -439,6 +515,8 @@ static const struct step {
 	{ "200 kB attachment arrived unchanged", send_attachment, NOTHING },
 	{ "clear text refused", clear_text_bounces, NOTHING },
 	{ "push notification for bob arrived", push_arrives, PUSHES },
+	{ "alice met the echo bot", alice_meets_bot, BOT },
+	{ "the echo bot sent text and file back", bot_echoes, BOT },
 };
 
 static int run_steps(struct talk *t)
@@ -451,7 +529,8 @@ static int run_steps(struct talk *t)
 		int rc;
 
 		if ((steps[i].needs == PUSHES && !t->pushes) ||
-		    (steps[i].needs == WEB && t->web.imap_port == 0))
+		    (steps[i].needs == WEB && t->web.imap_port == 0) ||
+		    (steps[i].needs == BOT && !t->bot))
 			continue;
 		rc = steps[i].run(t);
 		took = seconds_now() - begin;
@@ -482,7 +561,7 @@ static void usage(void)
 	    "usage: talk --server PATH --domain DOMAIN --imap-port N "
 	    "--smtp-port N\n"
 	    "            [--messages N] [--dir DIR] [--json FILE]\n"
-	    "            [--web-port N] [--pushes FILE [--library FILE]]\n"
+	    "            [--web-port N] [--pushes FILE [--library FILE]] [--bot FILE]\n"
 	    "  --server    the deltachat-rpc-server program\n"
 	    "  --domain    of the new addresses\n"
 	    "  --*-port    of the relay on 127.0.0.1: implicit TLS, any certificate\n"
@@ -493,6 +572,7 @@ static void usage(void)
 	    "  --json      where to write the report\n"
 	    "  --library   libdeltachat, which Bob uses instead: it stores its device "
 	    "token itself\n"
+	    "  --bot       where the relay keeps its echo bot's invitation\n"
 	    "  --pushes    the log of the relay's notification service, as "
 	    "push_service "
 	    "writes it\n",
@@ -522,6 +602,7 @@ static void parse_arguments(struct talk *t, int argc, char **argv)
 		{ "dir", required_argument, NULL, 'D' },
 		{ "json", required_argument, NULL, 'j' },
 		{ "library", required_argument, NULL, 'l' },
+		{ "bot", required_argument, NULL, 'b' },
 		{ "pushes", required_argument, NULL, 'p' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -558,6 +639,9 @@ static void parse_arguments(struct talk *t, int argc, char **argv)
 			break;
 		case 'p':
 			t->pushes = optarg;
+			break;
+		case 'b':
+			t->bot = optarg;
 			break;
 		default:
 			usage();
