@@ -197,7 +197,8 @@ async function checkLinks(browser, site) {
 
 // --- the page of a self-signed relay --------------------------------------------------
 
-// The daemon's /new, as far as the page knows it.
+// The daemon's /new, as far as the page knows it: what it never says, and what must be known
+// beforehand.
 function standIn(socket) {
 	const daemon = { answer: null, asked: 0 };
 	const server = http.createServer((request, response) => {
@@ -275,6 +276,35 @@ async function visitSelfSigned(browser, site) {
 	daemon.close();
 }
 
+// With the daemon's own /new.
+async function checkLive(browser, site) {
+	const view = { size: "phone", scheme: "light", language: "en" };
+	const codes = new Set();
+	for (let visits = 0; visits < 2; visits++) {
+		const page = await openPage(browser, site, view);
+		await page.goto(`${site.url}/`, { waitUntil: "load" });
+		await clickAndWait(page, "#qr-code svg");
+		const code = readCode(await shoot(page, site.name, "login"));
+		const href = await page.$eval("#dclogin-link", (a) => a.href);
+		const link = /^dclogin:[a-z0-9]{9}@(.+)\?p=[^&]+&v=1&ic=3$/.exec(code);
+		check(link !== null && link[1] === site.domain, `${site.name}: the code says ${code}`);
+		check(href === code, `${site.name}: the button leads to ${href}, the code to ${code}`);
+		codes.add(code);
+		await page.close();
+	}
+	check(codes.size === 2, `${site.name}: twice the same login`);
+}
+
+async function checkFull(browser, site) {
+	const view = { size: "phone", scheme: "light", language: "en" };
+	const page = await openPage(browser, { ...site, failing: true }, view);
+	await page.goto(`${site.url}/`, { waitUntil: "load" });
+	await clickAndWait(page, "#dclogin-error");
+	const said = await page.$eval("#dclogin-error", (e) => e.textContent);
+	check(said.includes("This server is too busy"), `${site.name}: said ${said}`);
+	await page.close();
+}
+
 // ---------------------------------------------------------------------------------------
 
 function readSite(name, domain, self) {
@@ -295,6 +325,8 @@ async function main() {
 		await checkLanguages(browser, plain);
 		await checkLinks(browser, plain);
 		await visitSelfSigned(browser, self);
+		await checkLive(browser, readSite("live", "_live.example.org", true));
+		await checkFull(browser, readSite("full", "_full.example.org", true));
 	} finally {
 		await browser.close();
 	}
