@@ -89,8 +89,8 @@ ctl_run ctl_expire, ctl_trim;                             /* ctl_expire.c */
 ctl_run ctl_users_list, ctl_users_show, ctl_users_create; /* ctl_users.c */
 ctl_run ctl_report;                                       /* ctl_report.c */
 ctl_run ctl_invite;
-ctl_run ctl_top;                                          /* ctl_top.c */
-ctl_run ctl_queue;                                        /* ctl_queue.c */
+ctl_run ctl_top;   /* ctl_top.c */
+ctl_run ctl_queue; /* ctl_queue.c */
 ctl_run ctl_users_block, ctl_users_unblock, ctl_users_delete;
 
 #endif

@@ -36,7 +36,8 @@ const struct expiry_counters *expiry_counters(const struct expiry *x);
 struct expiry_watcher {
 	void (*note)(void *arg, const struct expire_note *n);
 	void (*done)(void *arg, const struct expire_totals *t, const char *error);
-	bool (*full)(void *arg); /* he cannot take more now: the run waits. May be NULL */
+	/* He cannot take more now: the run waits. May be NULL. */
+	bool (*full)(void *arg);
 	void *arg;
 };
 

@@ -293,6 +293,44 @@ static void busy_machine_tells_why(void **state)
 	house_deinit(&h);
 }
 
+static void ask_new(struct house *h, const char *query, struct answer *a)
+{
+	char request[256];
+
+	snprintf(request, sizeof(request),
+	    "POST /new%s HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", query);
+	ask(h, request, a);
+}
+
+/* The invite that is asked with is what the password begins with. */
+static void invited_only(void **state)
+{
+	char invite[INVITE_LEN + 1], query[64], want[64];
+	struct answer a;
+	struct house h;
+
+	house_init(&h);
+	h.a.config.invites = true;
+	ask_new(&h, "", &a);
+	assert_non_null(strstr(a.text, "HTTP/1.1 503 "));
+	assert_non_null(
+	    strstr(a.text, "{\"reason\": \"This server takes new profiles by "
+			   "invitation only"));
+	users_invite(h.a.d.users, 1, invite);
+	snprintf(query, sizeof(query), "?invite=%s", invite);
+	snprintf(want, sizeof(want), "\"password\": \"%s", invite);
+	ask_new(&h, query, &a);
+	assert_non_null(strstr(a.text, "HTTP/1.1 200 "));
+	assert_non_null(strstr(a.text, want));
+	query[9] = query[9] == 'A' ? 'B' : 'A';
+	ask_new(&h, query, &a);
+	assert_non_null(strstr(a.text, "HTTP/1.1 503 "));
+	assert_null(strstr(a.text, "password"));
+	ask_new(&h, "?invite=&invite=%00&x", &a);
+	assert_non_null(strstr(a.text, "HTTP/1.1 503 "));
+	house_deinit(&h);
+}
+
 static void public_page_counts_and_can_be_turned_off(void **state)
 {
 	static const char request[] = "GET /metrics/public HTTP/1.0\r\n\r\n";
@@ -471,6 +509,7 @@ int main(void)
 		{ SUPPORT_TEST(self_signed_relay_gives_login_links) },
 		{ SUPPORT_TEST(closed_registration_tells_why) },
 		{ SUPPORT_TEST(busy_machine_tells_why) },
+		{ SUPPORT_TEST(invited_only) },
 		{ SUPPORT_TEST(public_page_counts_and_can_be_turned_off) },
 		{ SUPPORT_TEST(prometheus_gets_metrics_only) },
 		{ SUPPORT_TEST(not_ready_while_it_stops) },

@@ -130,7 +130,8 @@ static void all_characters(void **state)
 		.mail_domain_bare = (char *)"c.example",
 		.username_max_length = 9,
 		.password_min_length = 5000 };
-	char *line = suggest_account(&config, span_of("")), *other = suggest_account(&config, span_of(""));
+	char *line = suggest_account(&config, span_of("")),
+	     *other = suggest_account(&config, span_of(""));
 	json_t *o = json_loads(line, 0, NULL);
 	const char *password = json_string_value(json_object_get(o, "password"));
 

@@ -357,8 +357,8 @@ static void one_creation_for_all(void **state)
 	for (unsigned i = 0; i < 50; i++) {
 		snprintf(password, sizeof(password), "password no. %u", i);
 		assert_int_equal(accounts_find(&a, USER, hash), USERS_ABSENT);
-		users_make(
-		    a.d.users, span_of(USER), span_of(password), NULL, on_crowd, &crowd);
+		users_make(a.d.users, span_of(USER), span_of(password), NULL, on_crowd,
+		    &crowd);
 	}
 	assert_int_equal(users_counters(a.d.users)->creating, 1);
 	support_loop(a.d.base, crowd_served, &crowd);
@@ -381,8 +381,8 @@ static void many_creations(void **state)
 
 			snprintf(address, sizeof(address), "number%03u@" DOMAIN, i);
 			crowd[i].left++;
-			users_make(a.d.users, span_of(address), span_of(PASS), NULL, on_crowd,
-			    &crowd[i]);
+			users_make(a.d.users, span_of(address), span_of(PASS), NULL,
+			    on_crowd, &crowd[i]);
 		}
 	}
 	for (unsigned i = 0; i < 50; i++) {
@@ -659,8 +659,8 @@ static void make_until_killed(struct accounts *a, int pipe_end)
 		char address[64];
 
 		snprintf(address, sizeof(address), "number%03u@" DOMAIN, i);
-		users_make(a->d.users, span_of(address), span_of(PASS), NULL, report_made,
-		    &pipe_end);
+		users_make(a->d.users, span_of(address), span_of(PASS), NULL,
+		    report_made, &pipe_end);
 	}
 	event_base_dispatch(a->d.base);
 	_exit(1);
