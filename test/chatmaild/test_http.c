@@ -501,10 +501,44 @@ static void stops_with_connections_open(void **state)
 		close(fd[i]);
 }
 
+static const struct invitation_case {
+	const char *name;
+	bool on;
+	const char *link; /* NULL: none is known */
+	const char *status;
+} invitation_cases[] = {
+	{ "known", true, "https://i.delta.chat/#AB&v=3", "HTTP/1.1 302 " },
+	{ "not yet known", true, NULL, "HTTP/1.1 503 " },
+	{ "no echo bot", false, NULL, "HTTP/1.1 404 " },
+};
+
+static void invitation(void **state)
+{
+	const struct invitation_case *c = *state;
+	struct answer a;
+	struct house h;
+
+	house_init(&h);
+	h.a.config.echobot = c->on;
+	h.a.d.invite_link = (char *)(uintptr_t)c->link;
+	ask(&h, "GET /echobot HTTP/1.1\r\nHost: x\r\n\r\n", &a);
+	assert_int_equal(strncmp(a.text, c->status, strlen(c->status)), 0);
+	assert_non_null(strstr(a.text, "\r\nCache-Control: no-store\r\n"));
+	if (c->link)
+		assert_non_null(
+		    strstr(a.text, "\r\nLocation: https://i.delta.chat/#AB&v=3\r\n"));
+	else
+		assert_null(strstr(a.text, "Location"));
+	ask(&h, "POST /echobot HTTP/1.1\r\nHost: x\r\n\r\n", &a);
+	assert_int_equal(strncmp(a.text, "HTTP/1.1 405 ", 13), 0);
+	house_deinit(&h);
+}
+
 int main(void)
 {
 	static const struct support_test tests[] = {
 		{ SUPPORT_TABLE(answers, ask_cases) },
+		{ SUPPORT_TABLE(invitation, invitation_cases) },
 		{ SUPPORT_TABLE(one_answer_to_any_shape, shape_cases) },
 		{ SUPPORT_TEST(self_signed_relay_gives_login_links) },
 		{ SUPPORT_TEST(closed_registration_tells_why) },
