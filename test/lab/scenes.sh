@@ -106,6 +106,10 @@ wait_for() { # SECONDS COMMAND...
 	done
 }
 
+since() { # HOST: the journal from now on
+	on "$1" 'journalctl -n 0 --show-cursor --no-pager' | sed -n 's/^-- cursor: //p'
+}
+
 # Everything runs, nothing has failed, and the doors are open.
 healthy() { # HOST
 	local port state

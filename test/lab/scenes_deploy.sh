@@ -160,7 +160,7 @@ make_upgrade() {
 
 # Until $work/knock.stop exists: accounts, logins and submissions, as clients make them.
 clients() { # NUMBER
-	local made=0 login="$1x$RANDOM@relay-a.example:correct-horse-battery"
+	local made=0 login
 	login=up$(printf '%07d' "$1")@relay-a.example:correct-horse-battery
 	while [ ! -e "$work/knock.stop" ]; do
 		curl_lab --user "$login" imaps://relay-a.example/ -X NOOP >/dev/null ||
@@ -175,13 +175,14 @@ clients() { # NUMBER
 }
 
 scene_upgrade() {
-	local before after made version
+	local before after made version cursor
 	need a
 	put "$build/test/lab/knock" a /usr/local/lib/knock
 	before=$(on a 'systemctl show -p MainPID --value chatmaild')
 	version=$(date +%s)
 	make_upgrade "$version"
 	rm -f "$work"/knock.*
+	cursor=$(since a)
 	on a 'systemctl reset-failed lab-knock 2>/dev/null || :
 		systemd-run -q --unit=lab-knock /usr/local/lib/knock \
 		/run/chatmaild/auth.sock /run/chatmaild/metadata.sock /run/chatmaild/lastlogin.sock \
@@ -199,12 +200,12 @@ scene_upgrade() {
 	[ "$before" != "$after" ] || fail "the daemon was not restarted"
 	on a "dpkg-query -W -f '\${Version}' chatmaild" | grep -q "lab$version" ||
 		fail "the package was not upgraded"
-	on a 'journalctl -u lab-knock -o cat --no-pager' >"$work/knock"
+	on a "journalctl --after-cursor='$cursor' -u lab-knock -o cat --no-pager" >"$work/knock"
 	cat "$work/knock"
 	grep -q '^0 of .* refused' "$work/knock" || fail "sockets: $(grep refused "$work/knock")"
 	[ ! -e "$work/knock.refused" ] || fail "clients were refused: $(sort "$work/knock.refused" | uniq -c | head)"
 	made=$(awk '{ n += $1 } END { print n }' "$work/knock.made")
-	figure "$(grep 'refused' "$work/knock")"
+	figure "$(grep 'of .* refused' "$work/knock")"
 	figure "$made logins and accounts of clients, none refused"
 	deploy a
 	nothing_to_do a

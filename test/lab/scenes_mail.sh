@@ -71,10 +71,6 @@ link_of_b() {
 	sed -n 's/.*"dclogin_url": "\([^"]*\)".*/\1/p' <<<"$answer"
 }
 
-since() { # HOST: the journal from now on
-	on "$1" 'journalctl -n 0 --show-cursor --no-pager' | sed -n 's/^-- cursor: //p'
-}
-
 journal_says() { # HOST CURSOR WHAT PATTERN
 	local say
 	say=$(on "$1" "journalctl --after-cursor='$2' --no-pager -o cat")
@@ -195,11 +191,12 @@ start_push_service() {
 		ss -Hltn 'sport = :$PUSH_PORT' | grep -q ."
 }
 
-push_arrived() {
-	on a 'journalctl -u lab-push -o cat --no-pager' | grep -qF "$TOKEN"
+push_arrived() { # CURSOR
+	on a "journalctl --after-cursor='$1' -u lab-push -o cat --no-pager" | grep -qF "$TOKEN"
 }
 
 scene_push() {
+	local cursor
 	need_client
 	need a
 	need b
@@ -211,9 +208,10 @@ scene_push() {
 		privacy_mail = somebody@example.org
 	END
 	deploy a
+	cursor=$(since a)
 	chat "$(link_of_a)" "$(link_of_b)" \
 		"'$self' __token '$work/chat.out'"
-	wait_for 10 push_arrived || fail "no POST with Alice's token"
+	wait_for 10 push_arrived "$cursor" || fail "no POST with Alice's token"
 	metadata_has 'deltachat/irohrelay [^/]*https://relay-a.example'
 	metadata_has 'deltachat/turn [^/]*relay-a.example:3478:[0-9]+:stand-in'
 	metadata_has 'deltachat/maxsmtprecipients [^/]*1000'
