@@ -75,7 +75,7 @@ extern const struct component unbound_component;
 extern const struct component turn_component;
 extern const struct component iroh_component;
 extern const struct component echobot_component; /* the client that chatmaild calls */
-extern const struct component tls_component; /* acmetool, self-signed, external */
+extern const struct component tls_component;     /* acmetool, self-signed, external */
 extern const struct component website_component;
 extern const struct component chatmaild_component; /* packages, ini, drop-ins */
 extern const struct component opendkim_component;
