@@ -82,15 +82,17 @@ bool ctl_confirm(const struct ctl *c, const char *fmt, ...)
 
 typedef enum ctl_exit ctl_run(struct ctl *c);
 
-ctl_run ctl_status, ctl_reload; /* ctl_daemon.c */
+/* ctl_daemon.c */
+ctl_run ctl_status, ctl_reload, ctl_invite, ctl_push_status, ctl_push_flush;
 ctl_run ctl_registration_status, ctl_registration_open, ctl_registration_closed;
-ctl_run ctl_push_status, ctl_push_flush;
-ctl_run ctl_expire, ctl_trim;                             /* ctl_expire.c */
-ctl_run ctl_users_list, ctl_users_show, ctl_users_create; /* ctl_users.c */
-ctl_run ctl_report;                                       /* ctl_report.c */
-ctl_run ctl_invite;
-ctl_run ctl_top;   /* ctl_top.c */
-ctl_run ctl_queue; /* ctl_queue.c */
+
+/* ctl_users.c */
+ctl_run ctl_users_list, ctl_users_show, ctl_users_create;
 ctl_run ctl_users_block, ctl_users_unblock, ctl_users_delete;
+
+ctl_run ctl_expire, ctl_trim; /* ctl_expire.c */
+ctl_run ctl_queue;            /* ctl_queue.c */
+ctl_run ctl_report;           /* ctl_report.c */
+ctl_run ctl_top;              /* ctl_top.c */
 
 #endif

@@ -158,20 +158,24 @@ static void nobody(void **state)
 
 static void for_prometheus(void **state)
 {
+	static const char storage[] =
+	    "# HELP chatmail_storage_bytes Mailbox storage in bytes.\n"
+	    "# TYPE chatmail_storage_bytes gauge\n"
+	    "chatmail_storage_bytes{kind=\"messages\"} 720015\n"
+	    "chatmail_storage_bytes{kind=\"extra\"} 1020\n"
+	    "chatmail_storage_bytes{kind=\"total\"} 721035\n"
+	    "# HELP chatmail_messages_bytes Sum of msg bytes >= threshold.\n";
+	static const char accounts[] = "chatmail_accounts{kind=\"all\"} 3\n"
+				       "chatmail_accounts{kind=\"ci\"} 1\n"
+				       "chatmail_accounts{kind=\"user\"} 2\n";
+	static const char active[] = "chatmail_accounts_active{days=\"10\"} 1\n"
+				     "chatmail_accounts_active{days=\"30\"} 2\n";
 	static const char *const wanted[] = {
-		"# HELP chatmail_storage_bytes Mailbox storage in bytes.\n"
-		"# TYPE chatmail_storage_bytes gauge\n"
-		"chatmail_storage_bytes{kind=\"messages\"} 720015\n"
-		"chatmail_storage_bytes{kind=\"extra\"} 1020\n"
-		"chatmail_storage_bytes{kind=\"total\"} 721035\n"
-		"# HELP chatmail_messages_bytes Sum of msg bytes >= threshold.\n",
+		storage,
+		accounts,
+		active,
 		"chatmail_messages_bytes{min_size=\"524288\"} 600000\n",
 		"chatmail_messages_count{min_size=\"0\"} 3\n",
-		"chatmail_accounts{kind=\"all\"} 3\n"
-		"chatmail_accounts{kind=\"ci\"} 1\n"
-		"chatmail_accounts{kind=\"user\"} 2\n",
-		"chatmail_accounts_active{days=\"10\"} 1\n"
-		"chatmail_accounts_active{days=\"30\"} 2\n",
 	};
 	struct place p;
 	char *text;
