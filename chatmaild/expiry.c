@@ -20,6 +20,7 @@
 #define TICK_S       30        /* how often the clock is looked at */
 #define JITTER_S     600       /* relays of one hoster do not all begin at once */
 #define SLICE_NS     100000000 /* on a worker, without a break */
+#define NAMES_MAX    65536     /* accounts that are sorted together, a few MiB */
 #define REMOVED_MAX  256       /* accounts of one slice */
 #define NOTES_MAX    10000     /* of one slice that a watcher sees */
 #define LOGGED_MAX   100       /* errors of one run, with their paths */
@@ -60,6 +61,12 @@ struct note {
 	char path[];
 };
 
+/* A mailbox, by what tells its place on the disk. */
+struct name {
+	ino_t inode;
+	char *text;
+};
+
 /* A run over all mailboxes. A slice of it belongs to a worker, the rest to the loop. */
 struct run {
 	struct job job;
@@ -67,6 +74,8 @@ struct run {
 	struct expire e;
 	char *dir;
 	DIR *names;
+	struct name *batch; /* NAMES_MAX; from next on, nbatch are still to be done */
+	size_t next, nbatch;
 	bool watched; /* the slice keeps notes for somebody */
 	bool ended;
 	int error; /* errno: the mailboxes cannot be read */
@@ -134,6 +143,9 @@ static bool open_names(struct run *r)
 	r->e.dirfd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	r->names = r->e.dirfd < 0 ? NULL : fdopendir(fd);
 	if (r->names) {
+		r->batch = malloc(NAMES_MAX * sizeof(*r->batch));
+		if (!r->batch)
+			abort();
 		expire_clean(&r->e);
 		return true;
 	}
@@ -143,6 +155,47 @@ static bool open_names(struct run *r)
 	if (r->e.dirfd >= 0)
 		close(r->e.dirfd);
 	return false;
+}
+
+static int by_inode(const void *a, const void *b)
+{
+	const struct name *x = a, *y = b;
+
+	return (x->inode > y->inode) - (x->inode < y->inode);
+}
+
+/*
+ * The next names, in the order of their inodes: as the directory gives them they lie all over
+ * the disk. False at the end, or when it cannot be read.
+ */
+static bool read_names(struct run *r)
+{
+	const struct dirent *d;
+
+	r->next = r->nbatch = 0;
+	errno = 0;
+	while (r->nbatch < NAMES_MAX && (d = readdir(r->names))) {
+		struct name *n = &r->batch[r->nbatch];
+
+		if (!address_is_path(span_of(d->d_name)))
+			continue;
+		n->inode = d->d_ino;
+		n->text = strdup(d->d_name);
+		if (!n->text)
+			abort();
+		r->nbatch++;
+		errno = 0;
+	}
+	if (r->nbatch < NAMES_MAX && errno)
+		r->error = errno;
+	qsort(r->batch, r->nbatch, sizeof(*r->batch), by_inode);
+	return r->nbatch > 0;
+}
+
+static void run_mailbox(struct run *r, const char *name)
+{
+	if (expire_mailbox(&r->e, name) == EXPIRE_REMOVED && !r->e.rules.dry_run)
+		memcpy(r->removed[r->nremoved++], name, strlen(name) + 1);
 }
 
 static void run_slice(struct job *job)
@@ -155,20 +208,12 @@ static void run_slice(struct job *job)
 		return;
 	}
 	while (r->nremoved < REMOVED_MAX && monotonic_ns() < end) {
-		const struct dirent *d;
-
-		errno = 0;
-		d = readdir(r->names);
-		if (!d) {
-			r->error = errno;
+		if (r->next == r->nbatch && !read_names(r)) {
 			r->ended = true;
 			return;
 		}
-		if (address_is_path(span_of(d->d_name)) &&
-		    expire_mailbox(&r->e, d->d_name) == EXPIRE_REMOVED &&
-		    !r->e.rules.dry_run)
-			memcpy(r->removed[r->nremoved++], d->d_name,
-			    strlen(d->d_name) + 1);
+		run_mailbox(r, r->batch[r->next].text);
+		free(r->batch[r->next++].text);
 	}
 }
 
@@ -273,6 +318,9 @@ static void run_end(struct expiry *x, struct run *r)
 		closedir(r->names);
 		close(r->e.dirfd);
 	}
+	while (r->next < r->nbatch)
+		free(r->batch[r->next++].text);
+	free(r->batch);
 	free(r->dir);
 	free(r);
 }
