@@ -17,6 +17,11 @@ static const char backup_body[] =
     "	echo \"there is no relay with mailboxes in $mailboxes\" >&2\n"
     "	exit 1\n"
     "}\n"
+    "chatmaild --help | grep -q -e --copy-database || {\n"
+    "	echo 'its chatmaild is too old for this: bring it up to date by cmdeploy run' "
+    ">&2\n"
+    "	exit 1\n"
+    "}\n"
     "find \"$state\" -maxdepth 1 -name 'backup.*' -mmin +1440 -exec rm -rf {} +\n"
     "umask 077\n"
     "tmp=$(runuser -u vmail -- mktemp -d \"$state/backup.XXXXXX\")\n"
@@ -43,7 +48,8 @@ static const char backup_body[] =
     "[ ! -e \"$own/chatmaild.sqlite\" ] || set -- \"$@\" "
     "chatmail-backup/chatmaild.sqlite\n"
     "set -- \"$@\" -C /\n"
-    "for path in $paths \"${state#/}\" \"${mailboxes#/}\"; do\n"
+    "[ -z \"$mailboxes_too\" ] || set -- \"$@\" \"${mailboxes#/}\"\n"
+    "for path in $paths \"${state#/}\"; do\n"
     "	[ ! -e \"/$path\" ] || set -- \"$@\" \"$path\"\n"
     "done\n"
     /* 1: a file changed or vanished meanwhile, as mail does. */
@@ -66,7 +72,7 @@ static const char look_body[] =
     "	exit 3\n"
     "}\n";
 
-static const char restore_body[] =
+static const char unpack[] =
     /* Owners are known by name, so the names come first. */
     "user() {\n"
     "	getent passwd \"$1\" >/dev/null || useradd --system --user-group \\\n"
@@ -85,7 +91,9 @@ static const char restore_body[] =
     "rm -rf \"$stage\"\n"
     "mkdir -m 700 \"$stage\"\n"
     "trap 'rm -rf \"$stage\"' EXIT\n"
-    "tar --extract --preserve-permissions --same-owner -C \"$stage\"\n"
+    "tar --extract --preserve-permissions --same-owner -C \"$stage\"\n";
+
+static const char restore_mail[] =
     "from=$stage$mailboxes\n"
     "[ -d \"$from\" ] && [ -e \"$stage/chatmail-backup/manifest\" ]\n"
     "find \"$from\" -name dovecot-uidlist -exec perl -i -pe '\n"
@@ -110,7 +118,9 @@ static const char restore_body[] =
     "	mv -T \"$mailboxes\" \"$aside\"\n"
     "	echo \"aside $aside\"\n"
     "fi\n"
-    "mv -T \"$from\" \"$mailboxes\"\n"
+    "mv -T \"$from\" \"$mailboxes\"\n";
+
+static const char place[] =
     "rm -f \"$state\"/chatmaild.sqlite*\n"
     "for path in $paths \"${state#/}\"; do\n"
     "	[ -e \"$stage/$path\" ] || continue\n"
@@ -143,14 +153,17 @@ static void add_head(const struct config *config, const char *what, struct text 
 	text_free(&paths);
 }
 
-void backup_script(const struct config *config, bool mail, struct text *script)
+void backup_script(
+    const struct config *config, enum backup_part part, struct text *script)
 {
 	struct text info = { 0 };
 
 	text_printf(&info, "chatmail-backup 1\ndomain %s\nmailboxes %s\nmessages %s\n",
-	    config->mail_domain, config->mailboxes_dir, mail ? "yes" : "no");
+	    config->mail_domain, config->mailboxes_dir,
+	    part == BACKUP_ALL ? "yes" : "no");
 	add_head(config, "backup", script);
-	quote_command(script, "info=%s messages=%s\n%r", info.data, mail ? "yes" : "",
+	quote_command(script, "info=%s messages=%s mailboxes_too=%s\n%r", info.data,
+	    part == BACKUP_ALL ? "yes" : "", part == BACKUP_STATE ? "" : "yes",
 	    backup_body);
 	text_free(&info);
 }
@@ -164,5 +177,12 @@ void backup_look_script(const struct config *config, struct text *script)
 void backup_restore_script(const struct config *config, bool force, struct text *script)
 {
 	add_head(config, "restore", script);
-	quote_command(script, "force=%s\n%r", force ? "yes" : "", restore_body);
+	quote_command(script, "force=%s\n%r%r%r", force ? "yes" : "", unpack,
+	    restore_mail, place);
+}
+
+void backup_state_script(const struct config *config, struct text *script)
+{
+	add_head(config, "state of a relay", script);
+	quote_command(script, "%r%r", unpack, place);
 }

@@ -8,12 +8,19 @@
 #include "chatmaild/config.h"
 #include "deploy/text.h"
 
+enum backup_part {
+	BACKUP_ALL,
+	BACKUP_ACCOUNTS, /* without messages */
+	BACKUP_STATE,    /* without mailboxes */
+};
+
 /*
  * Writes a tar archive to stdout while the relay works, from a snapshot of the database and
  * the files as they are met; without the end of archive.h. Dovecot's indexes are left out: it
- * makes them anew. mail: with the messages, not only the accounts.
+ * makes them anew.
  */
-void backup_script(const struct config *config, bool mail, struct text *script);
+void backup_script(
+    const struct config *config, enum backup_part part, struct text *script);
 
 /*
  * Exits 0 if the server holds nothing that a restore would put something in the place of;
@@ -31,5 +38,8 @@ void backup_look_script(const struct config *config, struct text *script);
  */
 void backup_restore_script(
     const struct config *config, bool force, struct text *script);
+
+/* For BACKUP_STATE, as it comes out of backup_script(): onto a stopped relay. */
+void backup_state_script(const struct config *config, struct text *script);
 
 #endif

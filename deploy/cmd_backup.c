@@ -156,7 +156,7 @@ static bool fetch(struct backup *b, const struct config *config, struct host *ho
 	struct host_reply reply;
 	bool good;
 
-	backup_script(config, !b->o->no_mail, &script);
+	backup_script(config, b->o->no_mail ? BACKUP_ACCOUNTS : BACKUP_ALL, &script);
 	progress_begin(b->progress, "backup");
 	good = host_stream(host, script.data, span_of(""), &flow, progress_line,
 	    b->progress, &reply, error);

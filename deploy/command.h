@@ -31,6 +31,7 @@ extern const struct command config_command;
 extern const struct command dns_command;
 extern const struct command init_command;
 extern const struct command logs_command;
+extern const struct command migrate_command;
 extern const struct command queue_command;
 extern const struct command registration_command;
 extern const struct command render_command;

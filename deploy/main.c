@@ -18,6 +18,7 @@ static const struct command *const commands[] = {
 	&queue_command,
 	&backup_command,
 	&restore_command,
+	&migrate_command,
 	&webdev_command,
 	&render_command,
 };

@@ -188,7 +188,8 @@ static void scripts_parse(void **state)
 
 	assert_non_null(config);
 	text_add(&script, "exit 0\n");
-	backup_script(config, false, &script);
+	backup_script(config, BACKUP_ACCOUNTS, &script);
+	backup_state_script(config, &script);
 	backup_look_script(config, &script);
 	backup_restore_script(config, true, &script);
 	assert_non_null(strstr(script.data, "mailboxes='/x'\\''y $(id)/[z]'"));
