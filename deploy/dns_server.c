@@ -25,11 +25,13 @@ char *dns_server_script(void)
 		if (strcmp(v[i].name, "dkim_key_file") == 0)
 			key_file = v[i].fallback;
 	}
+	/* What acmetool says has no end of line. */
 	text_add(&t, "{ ip -4 -o address show scope global\n"
 		     "  ip -6 -o address show scope global -deprecated -temporary\n"
 		     "} | awk '{ print \"address\", $4 }'\n"
 		     "if command -v acmetool >/dev/null; then\n"
-		     "	acmetool account-url 2>/dev/null | sed 's/^/acme /' || :\n"
+		     "	! url=$(acmetool account-url 2>/dev/null) ||\n"
+		     "		printf 'acme %s\\n' \"$url\"\n"
 		     "fi\n");
 	quote_command(&t,
 	    "if [ -s %s ]; then\n"
