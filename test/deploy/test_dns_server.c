@@ -131,12 +131,34 @@ static void script_runs(void **state)
 	free(script);
 }
 
+/* acmetool does not end its line; what comes next is not of it. */
+static void account_is_a_line(void **state)
+{
+	char *script = dns_server_script(), *command, line[512];
+	unsigned found = 0;
+	FILE *out;
+
+	assert_true(asprintf(&command,
+			"sh -eu <<'END' 2>/dev/null\n"
+			"acmetool() { printf https://ca.example/account/1; }\n%s"
+			"echo next\nEND\n",
+			script) > 0);
+	out = popen(command, "re");
+	while (fgets(line, sizeof(line), out))
+		found += strcmp(line, "acme https://ca.example/account/1\n") == 0;
+	pclose(out);
+	assert_int_equal(found, 1);
+	free(command);
+	free(script);
+}
+
 int main(void)
 {
 	static const struct support_test tests[] = {
 		{ SUPPORT_TABLE(parse, server_cases) },
 		{ SUPPORT_TEST(without_ipv6) },
 		{ SUPPORT_TEST(script_runs) },
+		{ SUPPORT_TEST(account_is_a_line) },
 	};
 
 	return support_run("dns_server", tests, ARRAY_LEN(tests));
