@@ -454,7 +454,6 @@ static void on_made(void *arg, enum users_answer answer, const struct user *user
 		admin_refuse(r, "it is there, and blocked");
 		return;
 	case USERS_ABSENT:
-	case USERS_LATER:
 	case USERS_TROUBLE:
 		admin_refuse(r, "trouble with the disk or the database; see the log");
 		return;

@@ -144,9 +144,6 @@ static void reply_answer(
 	case USERS_TROUBLE:
 		dict_conn_reply(c, 'F', span_of("temporary failure"));
 		return;
-	case USERS_LATER: /* not N, which a client takes for a wrong password */
-		dict_conn_reply(c, 'F', span_of("too many new accounts just now"));
-		return;
 	}
 }
 

@@ -27,7 +27,6 @@ enum users_answer {
 	USERS_BLOCKED, /* password file empty or unparsable: never re-created */
 	USERS_TROUBLE, /* disk trouble, answer temporarily; logged */
 	USERS_REFUSED, /* creation only: policy says no */
-	USERS_LATER,   /* creation only: too many are made just now */
 };
 
 struct users_counters {

@@ -262,8 +262,7 @@ static enum admission judge(struct creation *c)
 	return answer == ADMISSION_OK ? ask_guard(c, now_ms) : answer;
 }
 
-/* USERS_FOUND if it may be made. */
-static enum users_answer admit(struct creation *c)
+static bool admit(struct creation *c)
 {
 	struct users_counters *counters = &c->users->counters;
 	uint64_t *const of[ADMISSION_ANSWERS] = {
@@ -280,10 +279,9 @@ static enum users_answer admit(struct creation *c)
 	enum admission answer = judge(c);
 
 	if (answer == ADMISSION_OK)
-		return USERS_FOUND;
+		return true;
 	++*of[answer];
-	return answer == ADMISSION_RATE || answer == ADMISSION_NETWORK ? USERS_LATER
-								       : USERS_REFUSED;
+	return false;
 }
 
 static void look_run(struct job *job)
@@ -299,14 +297,13 @@ static void look_done(struct job *job)
 {
 	struct creation *c = creation_of_job(job);
 	struct users *u = c->users;
-	enum users_answer answer;
 
 	if (c->state != MAILBOX_ABSENT) {
 		creation_found(c);
 	} else if (u->stopping) {
 		creation_end(c, USERS_TROUBLE);
-	} else if ((answer = admit(c)) != USERS_FOUND) {
-		creation_end(c, answer);
+	} else if (!admit(c)) {
+		creation_end(c, USERS_REFUSED);
 	} else {
 		c->looking = false;
 		c->job.run = hash_run;
