@@ -27,7 +27,8 @@
 #define SMALL       2000   /* bytes of a message, a hole in the file */
 #define LARGE       300000 /* of the fourth message of each fifth mailbox */
 #define RUN_MAX_NS  600000000000
-#define LOOKUP_WAIT 1000000 /* ns between two lookups */
+#define LOOKUP_WAIT 1000000    /* ns between two lookups */
+#define LOOKUPS_NS  5000000000 /* how long they are measured without a run */
 
 struct tree {
 	struct bench_folder folder;
@@ -191,15 +192,18 @@ static bool run_is_over(const struct tree *t)
 	return over;
 }
 
-/* Look accounts up, a thousand a second, until the run is over. */
-static void look_up_meanwhile(const struct tree *t, struct bench_samples *samples)
+/* Look accounts up, a thousand a second: for so many ns, or until the run is over. */
+static void look_up_for(
+    const struct tree *t, uint64_t ns, struct bench_samples *samples)
 {
 	const struct timespec pause = { .tv_nsec = LOOKUP_WAIT };
-	uint64_t end = bench_now_ns() + RUN_MAX_NS;
+	uint64_t end = bench_now_ns() + (ns ? ns : RUN_MAX_NS);
 	int fd = connect_auth(t);
 
 	bench_real_time(true);
-	for (unsigned i = 0; i % 16 != 0 || !run_is_over(t); i++) {
+	for (unsigned i = 0; ns || i % 16 != 0 || !run_is_over(t); i++) {
+		if (ns && bench_now_ns() > end)
+			break;
 		if (bench_now_ns() > end)
 			bench_die("the run does not end, see %s/log", t->folder.path);
 		look_up(t, fd, samples);
@@ -211,8 +215,8 @@ static void look_up_meanwhile(const struct tree *t, struct bench_samples *sample
 
 struct run {
 	struct effort effort;
-	struct bench_samples lookups;
-	double growth; /* of RSS, MiB */
+	struct bench_samples lookups, before; /* while it goes on, and without it */
+	double growth;                        /* of RSS, MiB */
 };
 
 static void measure_daemon(const struct tree *t, const char *program, struct run *run)
@@ -229,13 +233,14 @@ static void measure_daemon(const struct tree *t, const char *program, struct run
 	bench_settle(pid);
 	before = bench_memory(pid).rss;
 	cpu = bench_cpu_ns(pid);
+	look_up_for(t, LOOKUPS_NS, &run->before);
 	bench_daemon_stop(pid);
 
 	make_overdue(t);
 	sync();
 	pid = bench_daemon_start(program, &t->folder, BENCH_ALL_CPUS, NULL);
 	begin = bench_now_ns();
-	look_up_meanwhile(t, &run->lookups);
+	look_up_for(t, 0, &run->lookups);
 	run->effort.seconds = (double)(bench_now_ns() - begin) / 1e9;
 	/* Without what every start takes. */
 	run->effort.cpu = (double)(bench_cpu_ns(pid) - cpu) / 1e9;
@@ -263,6 +268,10 @@ static void report(const struct tree *t, const struct effort *find, struct run *
 	    bench_samples_ms(&run->lookups, 0.5), p99,
 	    bench_samples_ms(&run->lookups, 1), run->lookups.n);
 	bench_row("  lookups meanwhile, 1000/s", text, "p99 under 5 ms", p99 < 5);
+	snprintf(text, sizeof text, "p50 %.2f p99 %.2f worst %.1f ms",
+	    bench_samples_ms(&run->before, 0.5), bench_samples_ms(&run->before, 0.99),
+	    bench_samples_ms(&run->before, 1));
+	bench_row("  peer: lookups without a run", text, "", -1);
 }
 
 int main(int argc, char **argv)
@@ -292,6 +301,7 @@ int main(int argc, char **argv)
 		    "find removed %lu messages, the daemon %lu", by_find, by_daemon);
 	report(&t, &find, &run, by_daemon);
 	bench_samples_deinit(&run.lookups);
+	bench_samples_deinit(&run.before);
 	bench_folder_remove(&t.folder);
 	return 0;
 }
