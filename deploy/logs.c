@@ -24,6 +24,7 @@ static const struct logs_component components[] = {
 	{ "dns", "unbound.service", "the resolver" },
 	{ "calls", "turnserver.service iroh-relay.service", "TURN and iroh" },
 	{ "mtail", "mtail.service", "metrics out of logs" },
+	{ "echobot", "chatmail-echobot@*.service", "the echo bot" },
 };
 #define NCOMPONENTS (sizeof(components) / sizeof(components[0]))
 

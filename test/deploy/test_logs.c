@@ -64,6 +64,8 @@ static const struct script_case {
 	{ "one", { "postfix", NULL, NULL, false },
 	    " -u 'postfix@-.service' -u 'postfix.service' -n '1000'\nexec ",
 	    "dovecot" },
+	{ "pattern of units", { "echobot", NULL, NULL, false },
+	    " -u 'chatmail-echobot@*.service' ", "mtail" },
 	{ "since", { "web", "1 hour ago", NULL, false }, " --since '1 hour ago'",
 	    " -n " },
 	{ "grep is one word", { "web", NULL, "a'; rm x", false },
