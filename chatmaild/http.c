@@ -25,7 +25,7 @@
 #include "chatmaild/suggest.h"
 #include "chatmaild/users.h"
 
-#define CONNECTIONS_MAX 256
+#define CONNECTIONS_MAX 32   /* one turn of the loop serves no more; others wait */
 #define HEADER_MAX      8192 /* bytes of request line and header */
 #define BODY_MAX        1024 /* bytes */
 #define SILENCE_MAX     10   /* seconds without a byte */

@@ -8,7 +8,7 @@
 #include "chatmaild/stall.h"
 #include "test/chatmaild/accounts.h"
 
-#define PLACES 256 /* connections served at once */
+#define PLACES 32 /* connections served at once */
 
 struct house {
 	struct accounts a;
