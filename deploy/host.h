@@ -68,7 +68,8 @@ struct host_flow {
 	void *arg;
 };
 
-/* host_run() with a flow; without take, reply->out is as ever. */
+/* host_run() with a flow; without take, reply->out is as ever. Two hosts may be at it at once,
+ * each in a thread. */
 bool host_stream(struct host *h, const char *script, struct span in,
     const struct host_flow *flow, host_line *line, void *arg, struct host_reply *reply,
     char error[HOST_ERROR_MAX]);
