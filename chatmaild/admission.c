@@ -184,7 +184,8 @@ enum admission admission_check_form(
 	if (check_password(config, password))
 		return ADMISSION_PASSWORD;
 	if (!address_split(address, &local, &domain) || address.len > NAME_MAX ||
-	    !address_local_creatable(local))
+	    !address_local_creatable(local) ||
+	    (config->echobot && span_is(local, ADMISSION_ECHOBOT)))
 		return ADMISSION_NAME;
 	return ADMISSION_OK;
 }

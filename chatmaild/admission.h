@@ -11,7 +11,7 @@
 
 #define ADMISSION_CLOSED_FILE "/etc/chatmail-nocreate"
 
-/* Before the @: while there is an echo bot, no login makes this one. */
+/* Before the @: while there is an echo bot, nobody else makes this one. */
 #define ADMISSION_ECHOBOT "echo"
 
 enum admission {
