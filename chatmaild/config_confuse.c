@@ -312,7 +312,7 @@ static char **copy_list(const char *text)
 		len = strcspn(text, parting);
 		if (len == 0)
 			return list;
-		list[n] = strndup(text, len);
+		list[n] = span_dup(span_make(text, len));
 		if (!list[n++])
 			abort();
 		text += len;

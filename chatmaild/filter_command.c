@@ -61,7 +61,7 @@ static bool may_send(struct filter_conn *c, struct span sender)
 
 static char *copy_of(struct span address)
 {
-	char *copy = strndup(address.len ? address.data : "", address.len);
+	char *copy = span_dup(address);
 
 	if (!copy)
 		abort();

@@ -389,7 +389,7 @@ static void on_last(evutil_socket_t fd, short what, void *arg)
 /* What would start a command of its own never got past smtp_parse_path(). */
 static char *line_copy(struct span address)
 {
-	char *copy = strndup(address.len ? address.data : "", address.len);
+	char *copy = span_dup(address);
 
 	if (!copy)
 		abort();

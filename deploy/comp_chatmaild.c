@@ -75,7 +75,7 @@ static bool parse_deb_name(struct deb_name *d, const char *file)
 
 static char *copy(struct span s)
 {
-	char *text = strndup(s.data, s.len);
+	char *text = span_dup(s);
 
 	if (!text)
 		abort();

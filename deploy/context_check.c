@@ -83,7 +83,7 @@ char *context_contact(const char *text)
 			break;
 		text += strspn(text, ALNUM "._+-");
 	}
-	address = strndup(text, len);
+	address = span_dup(span_make(text, len));
 	if (!address)
 		abort();
 	return address;

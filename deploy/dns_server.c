@@ -164,9 +164,9 @@ static void read_line(struct dns_server *s, struct span line, bool ipv6)
 	if (span_is(key, "address"))
 		read_address(s, value, ipv6);
 	else if (span_is(key, "acme") && !s->acme_account && is_account(value))
-		s->acme_account = strndup(value.data, value.len);
+		s->acme_account = span_dup(value);
 	else if (span_is(key, "dkim") && !s->dkim_key && is_key(value))
-		s->dkim_key = strndup(value.data, value.len);
+		s->dkim_key = span_dup(value);
 }
 
 void dns_server_parse(struct dns_server *s, struct span output, bool ipv6)

@@ -178,7 +178,7 @@ static bool make_page(struct maker *m, const struct page_file *layout,
     const struct page_file *source, const struct page_name *name)
 {
 	struct text links = { 0 }, alternates = { 0 };
-	char *stem = strndup(name->stem.data, name->stem.len), *suffix, *path;
+	char *stem = span_dup(name->stem), *suffix, *path;
 	struct page_scope scope = {
 		.config = m->config,
 		.webdev = m->webdev,

@@ -208,7 +208,7 @@ static void plan_unit(struct plan *p, const struct wanted_thing *t)
 
 bool unit_takes_effects(const struct plan *p, struct span unit)
 {
-	char *name = strndup(unit.data, unit.len);
+	char *name = span_dup(unit);
 	const struct wanted_thing *t;
 
 	if (!name)
@@ -221,7 +221,7 @@ bool unit_takes_effects(const struct plan *p, struct span unit)
 /* A unit that no component wants, but something changed that it reads. */
 static void add_unnamed(struct plan *p, struct span unit)
 {
-	char *name = strndup(unit.data, unit.len);
+	char *name = span_dup(unit);
 
 	if (!name)
 		abort();

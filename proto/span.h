@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -26,6 +27,20 @@ static inline struct span span_of(const char *text)
 static inline struct span span_make(const char *data, size_t len)
 {
 	return (struct span){ data, len };
+}
+
+/* The bytes in memory of their own, NUL behind them; free() it. NULL without memory. Unlike
+ * strndup() this never looks beyond the run. */
+static inline char *span_dup(struct span s)
+{
+	char *copy = (char *)malloc(s.len + 1);
+
+	if (!copy)
+		return NULL;
+	if (s.len > 0)
+		memcpy(copy, s.data, s.len);
+	copy[s.len] = '\0';
+	return copy;
 }
 
 static inline bool span_equal(struct span a, struct span b)

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/span.h"
+
 #define DAY            (24 * 3600L)
 #define LEAF_DAYS      90
 #define AUTHORITY_DAYS 365
@@ -181,7 +183,7 @@ static char *chain_pem(const struct issuer *i, X509 *cert)
 	need(out && PEM_write_bio_X509(out, cert) == 1 &&
 	     PEM_write_bio_X509(out, i->intermediate.cert) == 1);
 	len = BIO_get_mem_data(out, &data);
-	text = strndup(data, (size_t)len);
+	text = span_dup(span_make(data, (size_t)len));
 	need(text);
 	BIO_free(out);
 	return text;

@@ -136,7 +136,7 @@ static void is_a_zone_file(void **state)
 	text = print("mail_domain = chat.example", &server);
 	rest = span_of(text);
 	while (span_cut(&rest, '\n', &line)) {
-		char *copy = strndup(line.data, line.len);
+		char *copy = span_dup(line);
 		ldns_rr *rr;
 
 		if (line.len > 0 && line.data[0] != ';') {

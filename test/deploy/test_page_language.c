@@ -17,7 +17,7 @@ static struct page_files make_files(const char *paths)
 	struct span rest = span_of(paths), path;
 
 	while (span_cut(&rest, ' ', &path)) {
-		char *name = strndup(path.data, path.len);
+		char *name = span_dup(path);
 
 		add(&files, name);
 		free(name);
