@@ -6,26 +6,26 @@ FROM_ZERO_MAX=30 # seconds, where Debian's packages are there
 AGAIN_MAX=5
 ROUND_TRIPS_MAX=5
 
-from_zero() { # HOST
+from_zero() { # HOST [SECONDS]: within this time, on a machine that has nothing else to do
 	local began seconds
 	"$lab" reset "$1"
 	write_ini "$1" </dev/null
 	began=$EPOCHREALTIME
 	deploy "$1"
 	seconds=$(elapsed "$began")
-	at_most "seconds" "$seconds" $FROM_ZERO_MAX
+	[ -z "${2-}" ] || at_most "seconds" "$seconds" "$2"
 	healthy "$1"
 	tidy "$1"
 	figure "$seconds s from zero"
 }
 
 scene_from_zero_external() {
-	from_zero a
+	from_zero a $FROM_ZERO_MAX
 	curl_lab -o /dev/null https://relay-a.example/ || fail "the certificate is not verified"
 }
 
 scene_from_zero_self_signed() {
-	from_zero b
+	from_zero b $FROM_ZERO_MAX
 	"$lab" net openssl s_client -connect _relay-b.example:993 -verify_hostname _relay-b.example \
 		</dev/null 2>&1 | grep -q 'Verify return code: 18 (self-signed certificate)' ||
 		fail "port 993 shows no self-signed certificate for the name"
