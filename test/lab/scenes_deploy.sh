@@ -129,6 +129,7 @@ scene_cut() {
 	"$lab" reset a
 	cut_at 0 || fail "the run that is only counted: $(tail -n 5 "$work/said")"
 	all=$(cat "$work/cut/steps")
+	echo "--- $all steps"
 	while [ "$at" -le "$all" ]; do
 		"$lab" reset a
 		! cut_at "$at" || fail "cut at step $at of $all: not noticed"
