@@ -11,7 +11,8 @@ start_acme() {
 	"$lab" net "$build/test/acme/acme_server" --listen 10.77.0.1 --port 443 --name $ACME_NAME \
 		"$work/acme" >"$work/acme.log" 2>&1 &
 	acme=$!
-	trap 'kill $acme 2>/dev/null; wait $acme 2>/dev/null || :; "$lab" dns set "$work/zone.good"' EXIT
+	# lab waits for it, and does not pass signals on.
+	trap 'pkill -P $acme; wait $acme 2>/dev/null || :; "$lab" dns set "$work/zone.good"' EXIT
 	wait_for 10 test -e "$work/acme/ready" || fail "the ACME server does not start: $(cat "$work/acme.log")"
 	"$lab" dns show >"$work/zone.good"
 	printf '%s. 60 IN A 10.77.0.1\n' $ACME_NAME >"$work/acme.zone"
