@@ -588,23 +588,20 @@ struct expiry *expiry_create(struct daemon *d)
 
 void expiry_stop(struct expiry *x)
 {
-	if (!x)
+	bool between; /* two slices: nobody else would end the run */
+
+	if (!x || x->stopping)
 		return;
 	x->stopping = true;
-	event_del(x->tick);
-	/* Between two slices nobody else would end it. */
-	if (x->run && event_pending(x->again, EV_TIMEOUT, NULL)) {
-		event_del(x->again);
+	between = x->run && event_pending(x->again, EV_TIMEOUT, NULL);
+	event_free(x->tick);
+	event_free(x->again);
+	if (between)
 		run_end(x, x->run);
-	}
 }
 
 void expiry_destroy(struct expiry *x)
 {
-	if (!x)
-		return;
-	event_free(x->tick);
-	event_free(x->again);
 	free(x);
 }
 
