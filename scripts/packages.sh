@@ -29,7 +29,7 @@ PEER_PACKAGES=(nghttp2-server nsd)
 # shellcheck disable=SC2034
 TEST_PACKAGES=(
 	acmetool chromium clang clang-format coturn fonts-dejavu-core iproute2
-	libclang-rt-dev llvm git gnupg mtail openssh-client openssh-server shellcheck tidy
+	libclang-rt-dev llvm git gnupg mtail openssh-client openssh-server prometheus shellcheck tidy
 	zbar-tools
 )
 
