@@ -329,30 +329,6 @@ static const struct route {
 	    answer_new },
 };
 
-static void on_request(struct evhttp_request *req, void *arg)
-{
-	struct http *h = arg;
-	struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
-	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
-	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
-
-	evhttp_add_header(headers, "Connection", "close");
-	for (size_t i = 0; path && i < sizeof(routes) / sizeof(routes[0]); i++) {
-		if (strcmp(path, routes[i].path) != 0 || (routes[i].web && !h->web))
-			continue;
-		if (evhttp_request_get_command(req) & routes[i].methods) {
-			routes[i].answer(h, req);
-			return;
-		}
-		h->counters.bad_method++;
-		evhttp_add_header(headers, "Allow", routes[i].allow);
-		refuse(req, HTTP_BADMETHOD, "Method Not Allowed");
-		return;
-	}
-	h->counters.not_found++;
-	refuse(req, HTTP_NOTFOUND, "Not Found");
-}
-
 /* evhttp clears the callbacks when it frees its side of the bufferevent. */
 static bool let_go(struct bufferevent *bev)
 {
@@ -391,6 +367,41 @@ static void on_sweeper(evutil_socket_t fd, short what, void *arg)
 	sweep(h);
 	if (h->nconns == 0)
 		evtimer_del(h->sweeper);
+}
+
+/* An answer is out, and evhttp lets its connection go when this returns. At the limit
+ * nothing is accepted, so that nobody else would see it before the sweeper's time. */
+static void on_answered(struct evhttp_request *req, void *arg)
+{
+	struct http *h = arg;
+
+	if (h->nconns == CONNECTIONS_MAX)
+		event_active(h->sweeper, EV_TIMEOUT, 0);
+}
+
+static void on_request(struct evhttp_request *req, void *arg)
+{
+	struct http *h = arg;
+	struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
+	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
+
+	evhttp_request_set_on_complete_cb(req, on_answered, h);
+	evhttp_add_header(headers, "Connection", "close");
+	for (size_t i = 0; path && i < sizeof(routes) / sizeof(routes[0]); i++) {
+		if (strcmp(path, routes[i].path) != 0 || (routes[i].web && !h->web))
+			continue;
+		if (evhttp_request_get_command(req) & routes[i].methods) {
+			routes[i].answer(h, req);
+			return;
+		}
+		h->counters.bad_method++;
+		evhttp_add_header(headers, "Allow", routes[i].allow);
+		refuse(req, HTTP_BADMETHOD, "Method Not Allowed");
+		return;
+	}
+	h->counters.not_found++;
+	refuse(req, HTTP_NOTFOUND, "Not Found");
 }
 
 static struct http_conn *free_place(struct http *h)
