@@ -110,7 +110,7 @@ unsigned host_round_trips(const struct host *h)
 
 bool host_interrupted(const struct host *h)
 {
-	return host_signals_caught();
+	return host_signals_caught() != 0;
 }
 
 /* "[$ what it does]": a script says so in a comment at its front. */

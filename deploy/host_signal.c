@@ -39,7 +39,7 @@ void host_signals_restore(const struct host_signals *s)
 		raise(sig);
 }
 
-bool host_signals_caught(void)
+int host_signals_caught(void)
 {
-	return caught != 0;
+	return caught;
 }

@@ -20,6 +20,7 @@ void host_signals_catch(struct host_signals *s);
 /* What was before; a signal that was noted is raised again. */
 void host_signals_restore(const struct host_signals *s);
 
-bool host_signals_caught(void);
+/* The one that came last, or 0. */
+int host_signals_caught(void);
 
 #endif

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "test/relay/deltachat.h"
+#include "deploy/deltachat.h"
 
 #define ROUNDS     5
 #define TIMEOUT_MS 60000

@@ -15,8 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "deploy/deltachat.h"
 #include "test/relay/client.h"
-#include "test/relay/deltachat.h"
 #include "test/relay/network.h"
 #include "test/relay/private.h"
 #include "test/relay/trust.h"

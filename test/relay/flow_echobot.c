@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "test/relay/deltachat.h"
+#include "deploy/deltachat.h"
 #include "test/relay/private.h"
 #include "test/support.h"
 

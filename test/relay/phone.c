@@ -93,21 +93,22 @@ static void *pass_requests(void *jsonrpc)
 	_exit(0);
 }
 
-void phone_serve(const char *library, const char *token)
+void phone_serve(const void *phone)
 {
+	const struct phone *p = phone;
 	pthread_t requests;
 	void *accounts, *jsonrpc;
 	char *response;
 
 	fenced = true;
-	load(library);
+	load(p->library);
 	accounts = dc.accounts_new(getenv("DC_ACCOUNTS_PATH"), 1);
 	if (!accounts)
-		errx(1, "%s gave no accounts", library);
-	dc.set_push_device_token(accounts, token);
+		errx(1, "%s gave no accounts", p->library);
+	dc.set_push_device_token(accounts, p->token);
 	jsonrpc = dc.jsonrpc_init(accounts);
 	if (!jsonrpc || pthread_create(&requests, NULL, pass_requests, jsonrpc) != 0)
-		errx(1, "cannot start %s", library);
+		errx(1, "cannot start %s", p->library);
 	while ((response = dc.jsonrpc_next_response(jsonrpc))) {
 		if (puts(response) < 0 || fflush(stdout) != 0)
 			break;

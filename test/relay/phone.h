@@ -5,15 +5,18 @@
 #ifndef TEST_RELAY_PHONE_H
 #define TEST_RELAY_PHONE_H
 
+struct phone {
+	const char *library; /* any shared object with the functions of deltachat.h */
+	const char *token;
+};
+
 /*
- * Speak JSON-RPC as deltachat-rpc-server does, one object per line over standard input
- * and output, with data in the folder that DC_ACCOUNTS_PATH names; for a process of its
- * own, which ends with its input. library is any shared object with the functions of
- * deltachat.h. Reports to stderr what fails.
+ * Speak JSON-RPC as deltachat-rpc-server does, for the run of a struct deltachat_program:
+ * phone is a struct phone. Ends with its input. Reports to stderr what fails.
  *
  * From here on this process connects to nothing but this machine, though it asks for
  * names: a client with a token would tell the public notification service about it.
  */
-__attribute__((noreturn)) void phone_serve(const char *library, const char *token);
+__attribute__((noreturn)) void phone_serve(const void *phone);
 
 #endif

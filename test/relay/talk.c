@@ -22,8 +22,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "deploy/deltachat.h"
 #include "test/relay/client.h"
-#include "test/relay/deltachat.h"
+#include "test/relay/phone.h"
 
 #define MESSAGES_DEFAULT 5 /* both ways within the burst a relay allows by default */
 #define MESSAGES_MAX     1000
@@ -51,6 +52,7 @@ struct talk {
 	struct deltachat_relay relay, web; /* its mail ports; only its web port, or 0 */
 	size_t messages;
 	struct person alice, bob;
+	struct phone phone; /* Bob's, unless it has no library */
 	char *invitation;
 	char *bobs_token;         /* as the service gets it */
 	uint32_t alice_knows_bob; /* contact id */
@@ -248,7 +250,7 @@ static int store_token_by_imap(struct talk *t)
 
 static int bob_stores_token(struct talk *t)
 {
-	if (!t->bob.program.library)
+	if (!t->phone.library)
 		return store_token_by_imap(t);
 	t->bobs_token = deltachat_stored_token(t->bob.client);
 	return t->bobs_token ? 0 : client_failed(t, &t->bob);
@@ -635,7 +637,9 @@ static void parse_arguments(struct talk *t, int argc, char **argv)
 			t->json_path = optarg;
 			break;
 		case 'l':
-			t->bob.program.library = optarg;
+			t->phone.library = optarg;
+			t->bob.program.run = phone_serve;
+			t->bob.program.arg = &t->phone;
 			break;
 		case 'p':
 			t->pushes = optarg;
@@ -649,7 +653,7 @@ static void parse_arguments(struct talk *t, int argc, char **argv)
 	}
 	if (optind != argc || !t->alice.program.server || !t->relay.domain ||
 	    t->relay.imap_port == 0 || t->relay.smtp_port == 0 ||
-	    (t->bob.program.library && !t->pushes))
+	    (t->phone.library && !t->pushes))
 		usage();
 }
 
@@ -659,7 +663,8 @@ int main(int argc, char **argv)
 		.relay.host = "127.0.0.1",
 		.messages = MESSAGES_DEFAULT,
 		.alice.name = "alice",
-		.bob = { .name = "bob", .program.token = TOKEN },
+		.bob.name = "bob",
+		.phone.token = TOKEN,
 		.report = json_object(),
 	};
 	char made[] = "/tmp/talk-XXXXXX";

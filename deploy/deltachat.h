@@ -7,8 +7,8 @@
  * Whatever fails leaves its reason in deltachat_error(), and the client is then only
  * good for deltachat_stop().
  */
-#ifndef TEST_RELAY_DELTACHAT_H
-#define TEST_RELAY_DELTACHAT_H
+#ifndef DEPLOY_DELTACHAT_H
+#define DEPLOY_DELTACHAT_H
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -33,11 +33,15 @@ struct deltachat_message {
 };
 void deltachat_message_deinit(struct deltachat_message *m);
 
-/* A client's program: a deltachat-rpc-server, or, if library is not NULL, that library
- * with a device token as phones have (phone.h). */
+/*
+ * A client's program: server, found by $PATH unless it has a slash. Or, if run is not NULL,
+ * that function in the child, with arg: it speaks as the program would, with its data in the
+ * folder that $DC_ACCOUNTS_PATH names, and does not return.
+ */
 struct deltachat_program {
 	const char *server;
-	const char *library, *token;
+	void (*run)(const void *arg);
+	const void *arg;
 };
 
 /*

@@ -2,7 +2,7 @@
  * One child, two pipes. A request for the next event is always under way, so that
  * events gather in `events` while a call waits for its reply.
  */
-#include "test/relay/deltachat.h"
+#include "deploy/deltachat.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -19,12 +19,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "test/relay/phone.h"
+#include "deploy/host_signal.h"
+#include "deploy/rpc.h"
 
-#define DELTACHAT_LINE_MAX   (16 * 1024 * 1024) /* bytes; a longer reply is not one */
 #define DELTACHAT_TIMEOUT_MS 30000
 #define DELTACHAT_STOP_MS    3000
 #define DELTACHAT_ERROR_MAX  2048
+#define READ_SIZE            65536
 
 struct deltachat {
 	pid_t pid;
@@ -32,8 +33,7 @@ struct deltachat {
 	int timeout_ms;
 	uint32_t account; /* 0 before the first login */
 
-	char *line; /* bytes of lines not complete yet */
-	size_t len, size;
+	struct text came; /* what was read and is not done with */
 
 	uint64_t last_id,
 	    event_id;      /* ids of requests; event_id is 0 when none is out */
@@ -101,15 +101,10 @@ static int write_all(struct deltachat *dc, const char *p, size_t len)
 static uint64_t request(struct deltachat *dc, const char *method, json_t *params)
 {
 	uint64_t id = ++dc->last_id;
-	json_t *o = json_pack("{s:s, s:I, s:s, s:o}", "jsonrpc", "2.0", "id",
-	    (json_int_t)id, "method", method, "params", params);
-	char *text = json_dumps(o, JSON_COMPACT);
-	int rc = write_all(dc, text, strlen(text));
+	char *line = rpc_request(id, method, params);
+	int rc = write_all(dc, line, strlen(line));
 
-	if (rc == 0)
-		rc = write_all(dc, "\n", 1);
-	free(text);
-	json_decref(o);
+	free(line);
 	return rc == 0 ? id : 0;
 }
 
@@ -145,102 +140,86 @@ static int fill(struct deltachat *dc, int64_t deadline)
 {
 	struct pollfd p = { .fd = dc->out, .events = POLLIN };
 	int64_t left = deadline - now_ms();
+	char bytes[READ_SIZE];
 	ssize_t n;
-	int ready;
+	int ready = poll(&p, 1, left > 0 ? (int)left : 0);
 
-	if (dc->len == dc->size) {
-		if (dc->size >= DELTACHAT_LINE_MAX) {
-			fail(dc, "the client sent an endless line");
-			return -1;
-		}
-		dc->size = dc->size ? dc->size * 2 : 65536;
-		dc->line = realloc(dc->line, dc->size);
-		if (!dc->line)
-			abort();
-	}
-	ready = poll(&p, 1, left > 0 ? (int)left : 0);
-	if (ready < 0 && errno == EINTR)
+	if (ready < 0 && errno == EINTR && host_signals_caught() == 0)
 		return 0;
-	if (ready <= 0) {
+	if (ready < 0) {
+		fail(dc, "interrupted");
+		return -1;
+	}
+	if (ready == 0) {
 		fail(dc, "no answer in time%s%s",
 		    dc->trouble[0] ? "; the client said: " : "", dc->trouble);
 		return -1;
 	}
-	n = read(dc->out, dc->line + dc->len, dc->size - dc->len);
+	n = read(dc->out, bytes, sizeof bytes);
 	if (n <= 0) {
 		fail_dead(dc);
 		return -1;
 	}
-	dc->len += (size_t)n;
+	text_add_span(&dc->came, span_make(bytes, (size_t)n));
 	return 0;
 }
 
-/* Take the next complete line off the buffer: an object, or NULL when there is none. */
-static json_t *next_object(struct deltachat *dc)
-{
-	char *nl;
-
-	while (dc->len > 0 && (nl = memchr(dc->line, '\n', dc->len))) {
-		size_t used = (size_t)(nl - dc->line) + 1;
-		json_t *o = json_loadb(dc->line, used, 0, NULL);
-
-		memmove(dc->line, dc->line + used, dc->len - used);
-		dc->len -= used;
-		if (o)
-			return o;
-	}
-	return NULL;
-}
-
-/* The next reply to a call. Events are kept on the way. */
-static json_t *next_reply(struct deltachat *dc, int64_t deadline, bool events_will_do)
+/* The next answer, waiting until the deadline. 0, or -1 with the reason. */
+static int next_answer(struct deltachat *dc, int64_t deadline, struct rpc_answer *a)
 {
 	for (;;) {
-		json_t *o = next_object(dc);
-
-		if (o) {
-			uint64_t id =
-			    (uint64_t)json_integer_value(json_object_get(o, "id"));
-
-			if (id == 0 || id != dc->event_id)
-				return o;
-			dc->event_id = 0;
-			keep_event(
-			    dc, json_object_get(json_object_get(o, "result"), "event"));
-			json_decref(o);
-			if (ask_for_event(dc) < 0)
-				return NULL;
-			if (events_will_do && json_array_size(dc->events) > 0)
-				return json_null();
-		} else if (fill(dc, deadline) < 0) {
-			return NULL;
+		switch (rpc_take(&dc->came, a)) {
+		case RPC_ANSWER:
+			return 0;
+		case RPC_ENDLESS:
+			fail(dc, "the client sent an endless line");
+			return -1;
+		case RPC_MORE:
+			if (fill(dc, deadline) < 0)
+				return -1;
 		}
 	}
+}
+
+/*
+ * The next answer to a call; or, if events will do, an empty one as soon as there are any.
+ * Events are kept on the way.
+ */
+static int next_reply(
+    struct deltachat *dc, int64_t deadline, bool events_will_do, struct rpc_answer *a)
+{
+	while (next_answer(dc, deadline, a) == 0) {
+		if (a->id != dc->event_id)
+			return 0;
+		dc->event_id = 0;
+		keep_event(dc, json_object_get(a->result, "event"));
+		rpc_answer_deinit(a);
+		if (ask_for_event(dc) < 0)
+			return -1;
+		if (events_will_do && json_array_size(dc->events) > 0)
+			return 0;
+	}
+	return -1;
 }
 
 json_t *deltachat_call(struct deltachat *dc, const char *method, json_t *params)
 {
 	int64_t deadline = now_ms() + dc->timeout_ms;
 	uint64_t id = request(dc, method, params);
-	json_t *o;
+	struct rpc_answer a;
 
 	if (id == 0)
 		return NULL;
-	while ((o = next_reply(dc, deadline, false))) {
-		json_t *result = json_incref(json_object_get(o, "result"));
-		json_t *error = json_object_get(o, "error");
-		bool ours =
-		    (uint64_t)json_integer_value(json_object_get(o, "id")) == id;
-		const char *why = json_string_value(json_object_get(error, "message"));
+	while (next_reply(dc, deadline, false, &a) == 0) {
+		json_t *result = json_incref(a.result);
+		bool ours = a.id == id;
 
-		if (ours && error)
-			fail(dc, "%s: %s", method, why ? why : "refused");
-		json_decref(o);
-		if (ours && !error)
-			return result ? result : json_null();
-		json_decref(result);
+		if (ours && a.complaint)
+			fail(dc, "%s: %s", method, a.complaint);
+		rpc_answer_deinit(&a);
 		if (ours)
-			return NULL;
+			return result;
+		json_decref(result);
 	}
 	return NULL;
 }
@@ -260,6 +239,7 @@ static void fail_message(struct deltachat *dc, const json_t *event)
 json_t *deltachat_wait(struct deltachat *dc, const char *kind)
 {
 	int64_t deadline = now_ms() + dc->timeout_ms;
+	struct rpc_answer a;
 
 	if (ask_for_event(dc) < 0)
 		return NULL;
@@ -279,8 +259,9 @@ json_t *deltachat_wait(struct deltachat *dc, const char *kind)
 			}
 			json_decref(event);
 		}
-		if (!next_reply(dc, deadline, true))
+		if (next_reply(dc, deadline, true, &a) < 0)
 			return NULL;
+		rpc_answer_deinit(&a);
 	}
 }
 
@@ -292,9 +273,9 @@ static void run_child(
 	    dup2(log, STDERR_FILENO) < 0 || setenv("DC_ACCOUNTS_PATH", data, 1) < 0)
 		_exit(126);
 	setenv("RUST_LOG", "error", 1);
-	if (program->library)
-		phone_serve(program->library, program->token);
-	execl(program->server, program->server, (char *)NULL);
+	if (program->run)
+		program->run(program->arg);
+	execlp(program->server, program->server, (char *)NULL);
 	dprintf(STDERR_FILENO, "cannot run %s: %s\n", program->server, strerror(errno));
 	_exit(127);
 }
@@ -352,7 +333,7 @@ void deltachat_stop(struct deltachat *dc)
 	}
 	close(dc->out);
 	json_decref(dc->events);
-	free(dc->line);
+	text_free(&dc->came);
 	free(dc);
 }
 
@@ -364,10 +345,12 @@ const char *deltachat_error(const struct deltachat *dc)
 const char *deltachat_trouble(struct deltachat *dc)
 {
 	int64_t now = now_ms();
+	struct rpc_answer a;
 
-	if (ask_for_event(dc) == 0)
-		while (next_reply(dc, now, true))
-			json_array_clear(dc->events);
+	while (ask_for_event(dc) == 0 && next_reply(dc, now, true, &a) == 0) {
+		rpc_answer_deinit(&a);
+		json_array_clear(dc->events);
+	}
 	return dc->trouble;
 }
 
