@@ -9,9 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "deploy/mail.h"
 #include "test/bench/bench.h"
 #include "test/relay/client.h"
-#include "test/relay/mail.h"
 #include "test/relay/private.h"
 
 #define MESSAGES        50

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "test/relay/mail.h"
+#include "deploy/mail.h"
 #include "test/relay/steps.h"
 #include "test/support.h"
 

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "test/relay/mail.h"
+#include "deploy/mail.h"
 #include "test/relay/steps.h"
 #include "test/support.h"
 

@@ -1,4 +1,5 @@
 #include "test/relay/idle.h"
+#include "deploy/mail.h"
 
 #include <dirent.h>
 #include <err.h>
@@ -8,7 +9,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "test/relay/mail.h"
 #include "test/support.h"
 
 #define IMAP_PROGRAM "/usr/lib/dovecot/imap"

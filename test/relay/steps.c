@@ -1,10 +1,10 @@
 #include "test/relay/steps.h"
+#include "deploy/mail.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "test/relay/mail.h"
 #include "test/support.h"
 
 const char *new_address(void)

@@ -1,29 +1,48 @@
-#include "test/relay/mail.h"
+#include "deploy/mail.h"
 
 #include <openssl/evp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define ARMOR_LINE 48 /* bytes, 64 characters */
+
+/* Now, as header fields have it, RFC 5322 section 3.3; without a locale's names. */
+static void format_date(char date[64])
+{
+	static const char days[] = "SunMonTueWedThuFriSat";
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	time_t now = time(NULL);
+	struct tm tm;
+
+	gmtime_r(&now, &tm);
+	snprintf(date, 64, "%.3s, %d %.3s %d %02d:%02d:%02d +0000",
+	    days + (ptrdiff_t)3 * tm.tm_wday, tm.tm_mday,
+	    months + (ptrdiff_t)3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
+	    tm.tm_sec);
+}
 
 /* What a client adds and nobody else shall see is in here too. */
 static void write_header(FILE *out, const struct mail *m)
 {
+	char date[64];
+
+	format_date(date);
 	fprintf(out,
-	    "Received: from phone.example ([198.51.100.7]) by nowhere.example;"
-	    " Mon, 23 Nov 2026 10:00:00 +0000\r\n"
+	    "Received: from phone.example ([" MAIL_ADDRESS
+	    "]) by nowhere.example; %s\r\n"
 	    "From: %s\r\n"
 	    "To: %s\r\n"
 	    "Subject: %s\r\n"
-	    "Date: Mon, 23 Nov 2026 10:00:00 +0000\r\n"
+	    "Date: %s\r\n"
 	    "Message-ID: <%s@client.example>\r\n"
-	    "User-Agent: telltale/1.0\r\n"
-	    "X-Mailer: telltale\r\n"
-	    "X-Originating-IP: 198.51.100.7\r\n"
+	    "User-Agent: " MAIL_CLIENT "/1.0\r\n"
+	    "X-Mailer: " MAIL_CLIENT "\r\n"
+	    "X-Originating-IP: " MAIL_ADDRESS "\r\n"
 	    "MIME-Version: 1.0\r\n",
-	    m->from, m->to, m->subject, m->marker);
+	    date, m->from, m->to, m->subject, date, m->marker);
 }
 
 /*

@@ -1,8 +1,16 @@
-/* Messages for tests, as open_memstream text with CRLF line ends; free() them. */
-#ifndef TEST_RELAY_MAIL_H
-#define TEST_RELAY_MAIL_H
+/*
+ * Messages to try a relay with, as text with CRLF line ends; free() them. They also carry what
+ * a careless client tells of itself, and a relay takes off. Nobody can decrypt them, there
+ * being nothing in them.
+ */
+#ifndef DEPLOY_MAIL_H
+#define DEPLOY_MAIL_H
 
 #include <stddef.h>
+
+/* What no recipient shall see. */
+#define MAIL_CLIENT  "telltale"
+#define MAIL_ADDRESS "198.51.100.7" /* RFC 5737 */
 
 struct mail {
 	const char *from, *to; /* header fields */
