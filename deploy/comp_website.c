@@ -15,24 +15,47 @@
 #define ROOT "/var/www/html"
 #define USER "www-data"
 
-/* Answered by nginx from elsewhere or written by its component: no page can stand there. */
-static const char *const taken[] = {
-	".well-known/acme-challenge",
-	".well-known/autoconfig",
-	".well-known/mta-sts.txt",
-	"cgi-bin",
-	"metrics",
-	"new",
+static bool always(const struct config *c)
+{
+	return true;
+}
+
+static bool with_echobot(const struct config *c)
+{
+	return c->echobot;
+}
+
+static bool with_iroh(const struct config *c)
+{
+	return c->iroh == IROH_LOCAL;
+}
+
+/* Answered by nginx from elsewhere or written by its component: no page can stand there.
+ * Of a relay that has them. */
+static const struct place {
+	const char *path;
+	bool (*has)(const struct config *c);
+} places[] = {
+	{ ".well-known/acme-challenge", always },
+	{ ".well-known/autoconfig", always },
+	{ ".well-known/mta-sts.txt", always },
+	{ "cgi-bin", always },
+	{ "echobot", with_echobot },
+	{ "generate_204", with_iroh },
+	{ "metrics", always },
+	{ "new", always },
+	{ "ping", with_iroh },
+	{ "relay", with_iroh },
 };
 
-static bool is_taken(const char *path)
+static bool is_taken(const struct config *c, const char *path)
 {
-	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
-		size_t len = strlen(taken[i]);
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		size_t len = strlen(places[i].path);
 
-		if (strncmp(path, taken[i], len) == 0 &&
+		if (strncmp(path, places[i].path, len) == 0 &&
 		    (path[len] == '\0' || path[len] == '/'))
-			return true;
+			return places[i].has(c);
 	}
 	return false;
 }
@@ -53,11 +76,12 @@ static void want_folders(struct wanted *w, const char *path)
 	free(folder);
 }
 
-static void want_page(struct wanted *w, const struct page_file *f)
+static void want_page(
+    const struct config *c, struct wanted *w, const struct page_file *f)
 {
 	char *path;
 
-	if (is_taken(f->path)) {
+	if (is_taken(c, f->path)) {
 		say("The page %s is passed over: the relay answers there itself.",
 		    f->path);
 		return;
@@ -114,7 +138,7 @@ static bool want(struct relay *r, struct wanted *w)
 		return true;
 	}
 	for (size_t i = 0; i < site.n; i++)
-		want_page(w, &site.file[i]);
+		want_page(r->config, w, &site.file[i]);
 	page_files_deinit(&site);
 	if (*r->config->www_folder == '\0')
 		remark_privacy(r->config);

@@ -12,11 +12,12 @@ struct fixture {
 	struct wanted *w;
 };
 
-static void setup(struct fixture *f, const char *folder)
+static void setup_with(struct fixture *f, const char *folder, const char *more)
 {
 	char *text;
 	int len = asprintf(&text,
-	    "[params]\nmail_domain = chat.example.org\nwww_folder = %s\n", folder);
+	    "[params]\nmail_domain = chat.example.org\nwww_folder = %s\n%s", folder,
+	    more);
 
 	assert_true(len > 0);
 	*f = (struct fixture){ .w = wanted_create() };
@@ -25,6 +26,11 @@ static void setup(struct fixture *f, const char *folder)
 	f->relay.config = f->config;
 	wanted_component(f->w, "website");
 	free(text);
+}
+
+static void setup(struct fixture *f, const char *folder)
+{
+	setup_with(f, folder, "");
 }
 
 static void teardown(struct fixture *f)
@@ -140,6 +146,46 @@ static void files_for_folders(void **state)
 	support_tmpdir_remove(dir);
 }
 
+/* What nginx asks of programs that not every relay has. */
+static void places_of_some(void **state)
+{
+	static const struct {
+		const char *ini;
+		bool echobot, iroh;
+	} relays[] = {
+		{ "", true, true },
+		{ "echobot = false\n", false, true },
+		{ "iroh_relay =\n", true, false },
+		{ "iroh_relay = https://iroh.example\n", true, false },
+	};
+	static const struct {
+		const char *name;
+		bool of_iroh;
+	} places[] = { { "echobot", false }, { "relay/probe", true }, { "ping", true },
+		{ "generate_204", true } };
+	char *dir = support_tmpdir();
+	struct fixture f;
+
+	for (size_t i = 0; i < ARRAY_LEN(places); i++)
+		put(dir, places[i].name);
+	put(dir, "pingpong");
+	for (size_t r = 0; r < ARRAY_LEN(relays); r++) {
+		setup_with(&f, dir, relays[r].ini);
+		assert_true(website_component.want(&f.relay, f.w));
+		assert_non_null(find(&f, WANTED_FILE, "/var/www/html/pingpong"));
+		for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+			char *path = support_path("/var/www/html", places[i].name);
+			bool taken =
+			    places[i].of_iroh ? relays[r].iroh : relays[r].echobot;
+
+			assert_int_equal(find(&f, WANTED_FILE, path) == NULL, taken);
+			free(path);
+		}
+		teardown(&f);
+	}
+	support_tmpdir_remove(dir);
+}
+
 static void switched_off(void **state)
 {
 	struct fixture f;
@@ -173,6 +219,7 @@ int main(void)
 		{ SUPPORT_TEST(shipped) },
 		{ SUPPORT_TEST(places_of_others) },
 		{ SUPPORT_TEST(files_for_folders) },
+		{ SUPPORT_TEST(places_of_some) },
 		{ SUPPORT_TEST(switched_off) },
 		{ SUPPORT_TEST(mistaken) },
 	};
