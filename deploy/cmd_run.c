@@ -198,8 +198,11 @@ static bool dns_is_ready(const struct options *o, const struct config *config)
 	return false;
 }
 
-/* The first time the echo bot takes its time: it makes keys, and logs in. */
-static void tell_invitation(const struct run *r)
+/* The first time the echo bot takes its time: it makes keys, and logs in. A run that had
+ * nothing to do does not wait for that. */
+#define INVITATION_SECONDS 10u
+
+static void tell_invitation(const struct run *r, bool changed)
 {
 	struct host_reply reply = { 0 };
 	struct text script = { 0 };
@@ -211,14 +214,15 @@ static void tell_invitation(const struct run *r)
 		return;
 	quote_command(&script,
 	    "cd %s || exit 0\n"
-	    "for i in 1 2 3 4 5 6 7 8 9 10; do\n"
-	    "	[ ! -e echobot/invite-link.txt ] || break\n"
+	    "left=%u\n"
+	    "while [ ! -e echobot/invite-link.txt ] && [ \"$left\" -gt 0 ]; do\n"
 	    "	systemctl -q is-active chatmail-echobot.socket || break\n"
+	    "	left=$((left - 1))\n"
 	    "	sleep 1\n"
 	    "done\n"
 	    "[ ! -e echobot/invite-link.txt ] || head -c 2048 "
 	    "echobot/invite-link.txt\n",
-	    r->config->state_dir);
+	    r->config->state_dir, changed ? INVITATION_SECONDS : 0u);
 	if (host_run(r->host, script.data, span_of(""), NULL, NULL, &reply, error) &&
 	    reply.status == 0) {
 		rest = text_span(&reply.out);
@@ -229,7 +233,7 @@ static void tell_invitation(const struct run *r)
 	text_free(&script);
 }
 
-static void tell_end(const struct run *r)
+static void tell_end(const struct run *r, bool changed)
 {
 	const struct options *o = r->o;
 
@@ -242,7 +246,7 @@ static void tell_end(const struct run *r)
 	else
 		say_good("Deploy completed, call `cmdeploy dns` next.");
 	if (!o->website_only && !o->rollback)
-		tell_invitation(r);
+		tell_invitation(r, changed);
 	if (*r->config->unknown_keys)
 		say_bad("Keys of %s that have no effect: %s", r->config->path,
 		    r->config->unknown_keys);
@@ -276,7 +280,7 @@ static bool plan_and_apply(struct run *r)
 		if (!r->o->dry_run && !plan_is_empty(plan))
 			good = apply(r, plan);
 		if (good && !r->o->dry_run)
-			tell_end(r);
+			tell_end(r, !plan_is_empty(plan));
 	} else if (!host_interrupted(r->host)) {
 		say_bad("%s", error);
 	}

@@ -6,45 +6,62 @@ FROM_ZERO_MAX=30 # seconds, where Debian's packages are there
 AGAIN_MAX=5
 ROUND_TRIPS_MAX=5
 
-from_zero() { # HOST [SECONDS]: within this time, on a machine that has nothing else to do
-	local began seconds
+from_zero() { # HOST: how long it took is in $seconds
+	local began
 	"$lab" reset "$1"
 	write_ini "$1" </dev/null
 	began=$EPOCHREALTIME
 	deploy "$1"
 	seconds=$(elapsed "$began")
-	[ -z "${2-}" ] || at_most "seconds" "$seconds" "$2"
 	healthy "$1"
 	tidy "$1"
-	figure "$seconds s from zero"
+}
+
+# within SECONDS WHAT COMMAND...: the command leaves its time in $seconds. A machine with
+# other work gets some attempts.
+within() {
+	local attempt limit=$1 what=$2
+	shift 2
+	for attempt in 1 2 3; do
+		"$@"
+		! less_than "$seconds" "$limit" || break
+		echo "--- attempt $attempt: $seconds s"
+	done
+	less_than "$seconds" "$limit" || fail "$what takes $seconds s, at most $limit are allowed"
+	figure "$what $seconds s"
 }
 
 scene_from_zero_external() {
-	from_zero a $FROM_ZERO_MAX
+	within $FROM_ZERO_MAX "from zero" from_zero a
 	curl_lab -o /dev/null https://relay-a.example/ || fail "the certificate is not verified"
 }
 
 scene_from_zero_self_signed() {
-	from_zero b $FROM_ZERO_MAX
-	"$lab" net openssl s_client -connect _relay-b.example:993 -verify_hostname _relay-b.example \
-		</dev/null 2>&1 | grep -q 'Verify return code: 18 (self-signed certificate)' ||
+	within $FROM_ZERO_MAX "from zero" from_zero b
+	local said
+	said=$("$lab" net openssl s_client -connect _relay-b.example:993 \
+		-verify_hostname _relay-b.example </dev/null 2>&1 || :)
+	grep -q 'Verify return code: 18 (self-signed certificate)' <<<"$said" ||
 		fail "port 993 shows no self-signed certificate for the name"
 }
 
+deploy_again() { # HOST
+	local began=$EPOCHREALTIME
+	deploy "$1" -v
+	seconds=$(elapsed "$began")
+}
+
 scene_again() {
-	local host began seconds trips
+	local host trips
 	for host in a b; do
 		need "$host"
 		files_of "$host" >"$work/files.before"
-		began=$EPOCHREALTIME
-		deploy "$host" -v
-		seconds=$(elapsed "$began")
+		within $AGAIN_MAX "$host again" deploy_again "$host"
 		says '^Nothing to do: the server is as chatmail.ini wants it.$'
 		trips=$((1 + $(grep -c '^\[\$ ' "$work/said")))
-		at_most "seconds" "$seconds" $AGAIN_MAX
-		at_most "round trips" "$trips" $ROUND_TRIPS_MAX
+		[ "$trips" -le $ROUND_TRIPS_MAX ] || fail "$trips round trips"
+		figure "$trips round trips"
 		files_of "$host" | diff "$work/files.before" - || fail "$host: files changed"
-		figure "$host: $seconds s, $trips round trips"
 	done
 }
 
@@ -95,8 +112,8 @@ scene_rollback() {
 }
 
 # The connection is killed at step N of a run from zero; counts the steps, too.
-cut_at() { # N
-	local wrap=$work/cut
+cut_at() { # N HOST
+	local wrap=$work/ssh
 	rm -rf "$wrap"
 	mkdir -p "$wrap"
 	cat >"$wrap/ssh" <<-END
@@ -120,30 +137,59 @@ cut_at() { # N
 		exec /usr/bin/ssh "\$@"
 	END
 	chmod 755 "$wrap/ssh"
-	PATH=$wrap:$PATH try_deploy a
+	PATH=$wrap:$PATH try_deploy "$2"
+}
+
+# A server from nothing, cut at a step: the next run is clean, and all that it takes.
+cut_once() { # HOST STEP
+	local step
+	"$lab" reset "$1"
+	! cut_at "$2" "$1" || fail "cut at step $2: not noticed"
+	cat "$work/said"
+	says -i 'run again'
+	step="step $2 ($(sed 's/^@step //' "$work/ssh/last"))"
+	echo "--- cut at $step"
+	try_deploy "$1" || fail "after a cut at $step: $(tail -n 8 "$work/said")"
+	healthy "$1"
+	tidy "$1"
+	nothing_to_do "$1"
+}
+
+# Every so many steps, on one of the servers; both are at it.
+cut_walk() { # HOST FROM EVERY ALL
+	local at
+	work=$work/cut-$1
+	rm -rf "$work"
+	mkdir -p "$work"
+	cut_ini "$1"
+	for ((at = $2; at <= $4; at += $3)); do
+		cut_once "$1" "$at"
+	done >"$work/log" 2>&1
+}
+
+# So that both servers take the same steps.
+cut_ini() { # HOST
+	case $1 in
+	a) write_ini a </dev/null ;;
+	b) write_ini b <<<"$(grep '^tls_external_cert_and_key' "$work/../a.ini")" ;;
+	esac
 }
 
 scene_cut() {
-	local at=${CUT_FROM:-10} all cuts=0
+	local every=${CUT_EVERY:-10} from=${CUT_FROM:-10} all a b status=0
 	write_ini a </dev/null
 	"$lab" reset a
-	cut_at 0 || fail "the run that is only counted: $(tail -n 5 "$work/said")"
-	all=$(cat "$work/cut/steps")
-	echo "--- $all steps"
-	while [ "$at" -le "$all" ]; do
-		"$lab" reset a
-		! cut_at "$at" || fail "cut at step $at of $all: not noticed"
-		cat "$work/said"
-		says -i 'run again'
-		echo "--- cut at step $at: $(cat "$work/cut/last")"
-		try_deploy a || fail "after a cut at step $at ($(cat "$work/cut/last")): $(tail -n 8 "$work/said")"
-		healthy a
-		tidy a
-		try_deploy a && grep -q '^Nothing to do' "$work/said" ||
-			fail "after a cut at step $at ($(cat "$work/cut/last")) the second run has something to do: $(tail -n 8 "$work/said")"
-		at=$((at + ${CUT_EVERY:-10})) cuts=$((cuts + 1))
-	done
-	figure "$cuts cuts in $all steps"
+	cut_at 0 a || fail "the run that is only counted: $(tail -n 5 "$work/said")"
+	all=$(cat "$work/ssh/steps")
+	(cut_walk a "$from" $((2 * every)) "$all") &
+	a=$!
+	(cut_walk b $((from + every)) $((2 * every)) "$all") &
+	b=$!
+	wait "$a" || status=1
+	wait "$b" || status=1
+	cat "$work"/cut-[ab]/log
+	[ "$status" = 0 ] || fail "$(cat "$work"/cut-[ab]/why 2>/dev/null)"
+	figure "$(grep -c '^--- cut at' "$work"/cut-[ab]/log | awk -F: '{ n += $2 } END { print n }') cuts in $all steps"
 }
 
 # The same packages with a higher version.
@@ -199,9 +245,9 @@ scene_upgrade() {
 	wait
 	on a 'systemctl stop lab-knock'
 	[ "$before" != "$after" ] || fail "the daemon was not restarted"
-	on a "dpkg-query -W -f '\${Version}' chatmaild" | grep -q "lab$version" ||
+	grep -q "lab$version" <<<"$(on a "dpkg-query -W -f '\${Version}' chatmaild")" ||
 		fail "the package was not upgraded"
-	on a "journalctl --after-cursor='$cursor' -u lab-knock -o cat --no-pager" >"$work/knock"
+	journal a "$cursor" -u lab-knock >"$work/knock"
 	cat "$work/knock"
 	grep -q '^0 of .* refused' "$work/knock" || fail "sockets: $(grep refused "$work/knock")"
 	[ ! -e "$work/knock.refused" ] || fail "clients were refused: $(sort "$work/knock.refused" | uniq -c | head)"

@@ -194,7 +194,7 @@ scene_shell_characters() {
 	END
 	deploy a
 	! on a 'ls /tmp/pwned' || fail "a command of a text was run"
-	curl_lab https://relay-a.example/privacy.html | grep -qF '$(touch /tmp/pwned)' ||
+	grep -qF '$(touch /tmp/pwned)' <<<"$(curl_lab https://relay-a.example/privacy.html)" ||
 		fail "the text is not on the page"
 	mended
 }
