@@ -50,10 +50,11 @@ packages_missing() {
 	done
 }
 
-# Units enabled now, one a line. With --root it works without a running systemd too.
+# Units enabled now, one a line. With --root it works without a running systemd too. That no
+# unit is enabled is a failure to systemctl.
 units_enabled() {
 	command -v systemctl >/dev/null || return 0
-	systemctl --root=/ list-unit-files --no-legend --state=enabled 2>/dev/null |
+	{ systemctl --root=/ list-unit-files --no-legend --state=enabled 2>/dev/null || :; } |
 		awk '{ print $1 }' | sort
 }
 
