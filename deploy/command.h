@@ -27,6 +27,7 @@ struct command {
 };
 
 extern const struct command backup_command;
+extern const struct command bench_command;
 extern const struct command config_command;
 extern const struct command dns_command;
 extern const struct command init_command;

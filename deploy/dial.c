@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "deploy/host_signal.h"
+
 #define ADDRESS_MS_MIN 1000 /* for each address, however many there are */
 
 struct dial {
@@ -86,7 +88,7 @@ static bool await(int fd, short events, int64_t until)
 
 		if (n >= 0)
 			return n > 0;
-		if (errno != EINTR)
+		if (errno != EINTR || host_signals_caught() != 0)
 			return false;
 	}
 }

@@ -6,6 +6,8 @@
  * What fails, fails for good: every later call fails as well, and dial_error() still tells
  * the first cause. So a dialogue may be written down step by step and looked at in the end.
  *
+ * A signal that is noted (host_signal.h) ends what waits, as if its time were over.
+ *
  * SIGPIPE must be ignored or blocked: OpenSSL writes to the socket itself.
  */
 #ifndef DEPLOY_DIAL_H

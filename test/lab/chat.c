@@ -10,22 +10,17 @@
 #include <string.h>
 #include <time.h>
 
-#include "deploy/deltachat.h"
+#include "deploy/chat.h"
 
 #define ROUNDS     5
 #define TIMEOUT_MS 60000
 #define FIND_OUT   "configure:" /* then ADDRESS:PASSWORD */
 
-struct person {
-	const char *name, *login;
-	struct deltachat *client;
-	uint32_t chat; /* with the other */
-};
-
-struct chat {
+struct lab_chat {
 	struct deltachat_program program;
 	const char *dir, *command;
-	struct person alice, bob;
+	struct chat chat;
+	char error[CHAT_ERROR_MAX];
 };
 
 static double seconds_now(void)
@@ -48,29 +43,25 @@ __attribute__((format(printf, 1, 2))) static bool fail(const char *format, ...)
 	return false;
 }
 
-/* p's client tells why; the cause may well lie with the other's. */
-static bool client_failed(struct chat *c, const struct person *p)
+static bool client_failed(struct lab_chat *c, const struct chat_end *p)
 {
-	const struct person *other = p == &c->alice ? &c->bob : &c->alice;
-	const char *trouble = other->client ? deltachat_trouble(other->client) : "";
-
-	return fail("%s: %s%s%s", p->name, deltachat_error(p->client),
-	    *trouble ? "; the other's client said: " : "", trouble);
+	chat_failed(p, p == &c->chat.a ? &c->chat.b : &c->chat.a, c->error);
+	return fail("%s", c->error);
 }
 
-static int log_in(struct person *p)
+static int log_in(const struct chat_end *p, const char *login)
 {
 	char address[256], password[128];
 
-	if (strncmp(p->login, FIND_OUT, strlen(FIND_OUT)) != 0)
-		return deltachat_follow(p->client, p->login);
-	if (sscanf(p->login, FIND_OUT "%255[^:]:%127s", address, password) != 2)
+	if (strncmp(login, FIND_OUT, strlen(FIND_OUT)) != 0)
+		return deltachat_follow(p->client, login);
+	if (sscanf(login, FIND_OUT "%255[^:]:%127s", address, password) != 2)
 		return -1;
 	return deltachat_find(p->client, address, password);
 }
 
 /* Whoever calls us learns the address and the password, too. */
-static bool tell_login(struct chat *c, struct person *p)
+static bool tell_login(struct lab_chat *c, const struct chat_end *p)
 {
 	char *address = deltachat_address(p->client);
 	char *password = deltachat_config(p->client, "mail_pw");
@@ -85,7 +76,7 @@ static bool tell_login(struct chat *c, struct person *p)
 	return good;
 }
 
-static bool come_online(struct chat *c, struct person *p)
+static bool come_online(struct lab_chat *c, struct chat_end *p, const char *login)
 {
 	double begin = seconds_now();
 
@@ -93,47 +84,28 @@ static bool come_online(struct chat *c, struct person *p)
 	if (!p->client)
 		return fail("cannot start a client in %s: %s", c->dir, strerror(errno));
 	deltachat_set_timeout(p->client, TIMEOUT_MS);
-	if (log_in(p) < 0)
+	if (log_in(p, login) < 0)
 		return client_failed(c, p);
 	printf("onboard %s %.2f s\n", p->name, seconds_now() - begin);
 	return tell_login(c, p);
 }
 
-static bool get_acquainted(struct chat *c)
+static bool get_acquainted(struct lab_chat *c)
 {
-	char *invitation = deltachat_invite(c->alice.client);
 	double begin = seconds_now();
-	uint32_t contact;
 
-	if (!invitation)
-		return client_failed(c, &c->alice);
-	c->bob.chat = deltachat_join(c->bob.client, invitation);
-	free(invitation);
-	if (c->bob.chat == 0 || deltachat_joined(c->bob.client) < 0)
-		return client_failed(c, &c->bob);
-	if (deltachat_invited(c->alice.client, &c->alice.chat, &contact) < 0)
-		return client_failed(c, &c->alice);
+	if (!chat_meet(&c->chat, c->error))
+		return fail("%s", c->error);
 	printf("securejoin %.2f s\n", seconds_now() - begin);
 	return true;
 }
 
-/* One message must arrive as it was sent, encrypted. */
-static bool say(
-    struct chat *c, struct person *from, struct person *to, const char *text)
+static bool say(struct lab_chat *c, bool back, const char *text)
 {
-	struct deltachat_message m;
-	bool good = true;
+	const struct chat_end *a = &c->chat.a, *b = &c->chat.b;
 
-	if (deltachat_send(from->client, from->chat, text, NULL) == 0)
-		return client_failed(c, from);
-	if (deltachat_receive(to->client, &m) < 0)
-		return client_failed(c, to);
-	if (strcmp(m.text, text) != 0)
-		good = fail("%s got '%s' instead of '%s'", to->name, m.text, text);
-	else if (!m.encrypted)
-		good = fail("%s: '%s' is not shown as encrypted", to->name, text);
-	deltachat_message_deinit(&m);
-	return good;
+	return chat_say(back ? b : a, back ? a : b, text, NULL, c->error) ||
+	       fail("%s", c->error);
 }
 
 static int compare_doubles(const void *a, const void *b)
@@ -143,25 +115,16 @@ static int compare_doubles(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* As people do: a client asked for more than one message a second holds them back. */
-static void pause_between_rounds(void)
-{
-	const struct timespec pause = { .tv_sec = 1, .tv_nsec = 200 * 1000 * 1000 };
-
-	nanosleep(&pause, NULL);
-}
-
-static bool talk(struct chat *c)
+static bool talk(struct lab_chat *c)
 {
 	double ms[ROUNDS];
 
 	for (size_t i = 0; i < ROUNDS; i++) {
 		double begin;
 
-		pause_between_rounds();
+		chat_pause();
 		begin = seconds_now();
-		if (!say(c, &c->alice, &c->bob, "How are you?") ||
-		    !say(c, &c->bob, &c->alice, "Well, and you?"))
+		if (!say(c, false, "How are you?") || !say(c, true, "Well, and you?"))
 			return false;
 		ms[i] = (seconds_now() - begin) * 1000;
 	}
@@ -171,23 +134,20 @@ static bool talk(struct chat *c)
 	return true;
 }
 
-static bool one_more(struct chat *c)
+static bool one_more(struct lab_chat *c)
 {
 	fflush(stdout);
 	if (!c->command)
 		return true;
 	if (system(c->command) != 0)
 		return fail("the command between failed");
-	pause_between_rounds();
-	return say(c, &c->bob, &c->alice, "Did it ring?");
+	chat_pause();
+	return say(c, true, "Did it ring?");
 }
 
 int main(int argc, char **argv)
 {
-	struct chat c = {
-		.alice.name = "alice",
-		.bob.name = "bob",
-	};
+	struct lab_chat c = { .chat = { { .name = "alice" }, { .name = "bob" } } };
 	bool good;
 
 	if (argc != 5 && argc != 6) {
@@ -201,13 +161,12 @@ int main(int argc, char **argv)
 	}
 	c.program.server = argv[1];
 	c.dir = argv[2];
-	c.alice.login = argv[3];
-	c.bob.login = argv[4];
 	c.command = argv[5];
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	good = come_online(&c, &c.alice) && come_online(&c, &c.bob) &&
-	       get_acquainted(&c) && talk(&c) && one_more(&c);
-	deltachat_stop(c.alice.client);
-	deltachat_stop(c.bob.client);
+	good = come_online(&c, &c.chat.a, argv[3]) &&
+	       come_online(&c, &c.chat.b, argv[4]) && get_acquainted(&c) && talk(&c) &&
+	       one_more(&c);
+	deltachat_stop(c.chat.a.client);
+	deltachat_stop(c.chat.b.client);
 	return good ? 0 : 1;
 }
