@@ -51,6 +51,8 @@ static const struct command {
 	    "delete now what is deleted each day" },
 	{ "trim", "ADDRESS", 1, 1, 0, ctl_trim,
 	    "bring a mailbox below its quota, as Dovecot asks for" },
+	{ "hand-back", "", 0, 0, 0, ctl_hand_back,
+	    "what the daemon remembers, as files of the Python services" },
 	{ "push status", "", 0, 0, TAKES_JSON, ctl_push_status,
 	    "notifications that wait" },
 	{ "push flush", "", 0, 0, 0, ctl_push_flush, "try them all now" },

@@ -91,6 +91,7 @@ ctl_run ctl_users_list, ctl_users_show, ctl_users_create;
 ctl_run ctl_users_block, ctl_users_unblock, ctl_users_delete;
 
 ctl_run ctl_expire, ctl_trim; /* ctl_expire.c */
+ctl_run ctl_hand_back;        /* ctl_hand_back.c */
 ctl_run ctl_queue;            /* ctl_queue.c */
 ctl_run ctl_report;           /* ctl_report.c */
 ctl_run ctl_top;              /* ctl_top.c */

@@ -14,6 +14,7 @@
 #include "deploy/plan.h"
 #include "deploy/preflight.h"
 #include "deploy/quote.h"
+#include "deploy/takeover.h"
 
 struct options {
 	struct command_common common;
@@ -176,7 +177,8 @@ static bool may_begin(struct run *r)
 {
 	const struct options *o = r->o;
 
-	unsigned hindrances = preflight(r->config, r->facts, o->stages, stderr);
+	unsigned stages = o->website_only ? STAGE_CONFIGURE : o->stages;
+	unsigned hindrances = preflight(r->config, r->facts, stages, stderr);
 
 	if ((o->stages & STAGE_INSTALL) && !o->rollback)
 		hindrances += preflight_packages(r->wanted, r->facts, stderr);
@@ -263,6 +265,26 @@ static bool apply(struct run *r, struct plan *plan)
 	return false;
 }
 
+/* What becomes of a Python relay, before the plan. */
+static bool tell_takeover(const struct run *r)
+{
+	char error[HOST_ERROR_MAX], *script;
+	struct host_reply reply = { 0 };
+	bool good;
+
+	if (!r->facts->python_relay)
+		return true;
+	script = takeover_script(r->config);
+	good = host_run(r->host, script, span_of(""), NULL, NULL, &reply, error);
+	if (good)
+		takeover_print(r->config, r->facts, text_span(&reply.out), stdout);
+	else if (!host_interrupted(r->host))
+		say_bad("%s", error);
+	host_reply_free(&reply);
+	free(script);
+	return good;
+}
+
 static bool plan_and_apply(struct run *r)
 {
 	const struct plan_options options = { .stages = r->o->stages,
@@ -331,7 +353,7 @@ static bool deploy(struct run *r)
 	}
 	r->progress = progress_create(r->o->common.verbose);
 	good = (r->wanted || find_former(r)) && find_facts(r) && may_begin(r) &&
-	       plan_and_apply(r);
+	       tell_takeover(r) && plan_and_apply(r);
 	progress_free(r->progress);
 	facts_free(r->facts);
 	host_close(r->host);

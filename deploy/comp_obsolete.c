@@ -1,9 +1,7 @@
 /*
  * What former relays left behind, of their parts that nothing of ours has taken over: units
  * of services that are no more, scheduled jobs, a package source.
- *
- * The programs of a Python relay stay: until it is taken over, one that runs is refused
- * before anything is changed, and one that was switched off can be switched on again.
+ * What a Python relay runs is another matter: comp_python.c.
  */
 #include "deploy/component.h"
 

@@ -82,6 +82,7 @@ extern const struct component opendkim_component;
 extern const struct component dovecot_component;
 extern const struct component postfix_component;
 extern const struct component nginx_component;
+extern const struct component python_component; /* what a Python relay had */
 extern const struct component mtail_component;
 extern const struct component version_component; /* /etc/chatmail-version */
 

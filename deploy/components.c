@@ -20,6 +20,7 @@ const struct component *const components[] = {
 	&dovecot_component,
 	&postfix_component,
 	&nginx_component,
+	&python_component, /* gives way when all of ours run */
 	&mtail_component,
 	&version_component,
 };

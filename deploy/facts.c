@@ -342,3 +342,13 @@ const struct fact_unit *facts_unit(const struct facts *f, const char *name)
 			      : bsearch(name, f->units, f->nunits, sizeof(f->units[0]),
 				    compare_unit);
 }
+
+const char *facts_other_dovecot(const struct facts *f)
+{
+	static const char ours[] = "1:2.3.19.";
+	const struct fact_package *dovecot = facts_package(f, "dovecot-core");
+
+	if (!dovecot || strncmp(dovecot->version, ours, strlen(ours)) == 0)
+		return NULL;
+	return dovecot->version;
+}

@@ -91,7 +91,8 @@ struct facts {
 	size_t npending;
 	unsigned generation;      /* last that was applied whole; 0: none */
 	const char *manifest;     /* its manifest (plan.h), "" if none */
-	const char *python_relay; /* a unit of it that is active or enabled; or NULL */
+	const char *python_relay; /* a unit of it that is there, or NULL */
+	bool python_runs;         /* one is active or enabled */
 
 	void *memory_pool; /* the facts' own: all of the above lies there */
 };
@@ -116,5 +117,11 @@ void facts_free(struct facts *f); /* accepts NULL */
 const struct fact_file *facts_file(const struct facts *f, const char *path);
 const struct fact_package *facts_package(const struct facts *f, const char *name);
 const struct fact_unit *facts_unit(const struct facts *f, const char *name);
+
+/*
+ * The version of a Dovecot that is not Debian 12's, for which our plugin is built; NULL if it
+ * is, or none is there.
+ */
+const char *facts_other_dovecot(const struct facts *f);
 
 #endif

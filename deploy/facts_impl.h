@@ -6,8 +6,6 @@
 
 #include "deploy/facts.h"
 
-#define FACTS_PYTHON_VENV "/usr/local/lib/chatmaild/venv/"
-
 enum facts_subject {
 	FACTS_PATHS,
 	FACTS_PACKAGES,
@@ -24,8 +22,5 @@ struct facts_names {
 
 /* free(names.name) after use. */
 struct facts_names facts_names(const struct wanted *w, enum facts_subject subject);
-
-/* Is this unit one of the Python relay, by its name? */
-bool facts_is_python_unit(const char *name);
 
 #endif

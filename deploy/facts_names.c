@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "deploy/facts_impl.h"
+#include "deploy/python_relay.h"
 
 /* Which texts of a thing (wanted_shapes) are names of what. */
 static const struct {
@@ -22,14 +23,6 @@ static const struct {
 	{ WANTED_DIRECTORY, 0, FACTS_PATHS },
 	{ WANTED_FILE, 0, FACTS_PATHS },
 	{ WANTED_UNIT, 0, FACTS_UNITS },
-};
-
-static const char *const python_units[] = {
-	"chatmail-metadata.service",
-	"doveauth.service",
-	"filtermail-incoming.service",
-	"filtermail.service",
-	"lastlogin.service",
 };
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
@@ -58,7 +51,7 @@ struct facts_names facts_names(const struct wanted *w, enum facts_subject subjec
 	size_t n;
 	const struct wanted_thing *things = wanted_list(w, &n);
 
-	names.name = calloc(n * 2 + COUNT(python_units), sizeof(names.name[0]));
+	names.name = calloc(n * 2 + npython_relay_units, sizeof(names.name[0]));
 	if (!names.name)
 		abort();
 	for (size_t i = 0; i < n; i++) {
@@ -73,14 +66,8 @@ struct facts_names facts_names(const struct wanted *w, enum facts_subject subjec
 				names.name[names.n++] = name;
 		}
 	}
-	for (size_t i = 0; subject == FACTS_UNITS && i < COUNT(python_units); i++)
-		names.name[names.n++] = python_units[i];
+	for (size_t i = 0; subject == FACTS_UNITS && i < npython_relay_units; i++)
+		names.name[names.n++] = python_relay_units[i];
 	sort_unique(&names);
 	return names;
-}
-
-bool facts_is_python_unit(const char *name)
-{
-	return bsearch(&name, python_units, COUNT(python_units),
-		   sizeof(python_units[0]), compare_names) != NULL;
 }

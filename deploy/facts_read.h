@@ -10,7 +10,6 @@
 /* What is known of a unit while reading. */
 struct facts_unit_note {
 	int64_t pid; /* of its program; -1: none runs */
-	bool python; /* which is one of the Python relay */
 };
 
 struct facts_account { /* a wanted user or group */

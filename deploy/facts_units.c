@@ -1,7 +1,7 @@
 /* What runs: units as systemctl(1) shows them, and who listens, as ss(8) does. */
 #include "deploy/facts_read.h"
 
-#include "deploy/facts_impl.h"
+#include "deploy/python_relay.h"
 
 #define PROCESSES_MAX 32 /* different ones that are told of a socket */
 
@@ -31,7 +31,7 @@ static void read_property(struct block *b, char *line)
 	else if (strcmp(name, "MainPID") == 0)
 		b->pid = facts_number(line);
 	else if (strcmp(name, "ExecStart") == 0)
-		b->python |= strstr(line, "path=" FACTS_PYTHON_VENV) != NULL;
+		b->python |= python_relay_runs(line);
 }
 
 static void take_unit(struct facts_reader *r, const struct block *b, const char *name)
@@ -48,12 +48,12 @@ static void take_unit(struct facts_reader *r, const struct block *b, const char 
 	unit->enabled = b->enabled;
 	unit->needs_reload = b->needs_reload;
 	note->pid = b->pid > 0 ? b->pid : -1;
-	note->python = b->python;
-	if (note->python && facts_is_python_unit(unit->name) &&
-	    (strcmp(unit->active, "active") == 0 ||
-		strcmp(unit->active, "activating") == 0 ||
-		strcmp(unit->enabled, "enabled") == 0))
-		r->facts->python_relay = unit->name;
+	if (!b->python || !python_relay_has_unit(unit->name))
+		return;
+	r->facts->python_relay = unit->name;
+	r->facts->python_runs |= strcmp(unit->active, "active") == 0 ||
+				 strcmp(unit->active, "activating") == 0 ||
+				 strcmp(unit->enabled, "enabled") == 0;
 }
 
 /* A unit may have several names; any of them is one that was asked for. */

@@ -120,6 +120,13 @@ static void plan_absent(struct plan *p, const struct wanted_thing *t)
 		    f->type != FACT_DIRECTORY && !is_ours(p, t->absent.path, f);
 }
 
+/* It is built for Debian's Dovecot, and could not be installed beside another. */
+static bool fits_dovecot(const struct plan *p, const char *package)
+{
+	return strcmp(package, "chatmaild-dovecot-plugin") != 0 ||
+	       !facts_other_dovecot(p->facts);
+}
+
 static void plan_deb(struct plan *p, const struct wanted_thing *t)
 {
 	const struct wanted_deb *deb = &t->deb;
@@ -128,6 +135,8 @@ static void plan_deb(struct plan *p, const struct wanted_thing *t)
 	    wanted_find(p->former, WANTED_DEB, deb->name, deb->arch);
 
 	if (strcmp(deb->arch, "all") != 0 && strcmp(deb->arch, p->facts->deb_arch) != 0)
+		return;
+	if (!fits_dovecot(p, deb->name))
 		return;
 	if (!f)
 		plan_add(p, t, STEP_MAKE);
@@ -155,7 +164,8 @@ static void plan_thing(struct plan *p, const struct wanted_thing *t, size_t nsta
 
 	switch (t->kind) {
 	case WANTED_PACKAGE:
-		if (!facts_package(f, t->package.name))
+		if (!facts_package(f, t->package.name) &&
+		    fits_dovecot(p, t->package.name))
 			plan_add(p, t, STEP_MAKE);
 		break;
 	case WANTED_NO_PACKAGE:

@@ -18,6 +18,7 @@ struct apply {
 	char *error;         /* PLAN_ERROR_MAX */
 	char step[STEP_MAX]; /* what the server said it does */
 	char time[32];       /* of the run */
+	bool switched;       /* a Python relay's services are gone */
 	struct text notes;   /* for the operator, told when the step has ended */
 	struct text
 	    unheeded; /* lines that are neither steps nor notes: why it failed */
@@ -254,16 +255,62 @@ static bool install(struct apply *a)
 	return good;
 }
 
+/* With the functions change and checks at hand. */
+static bool run_change(struct apply *a, const char *what, const struct text *script,
+    const struct text *change)
+{
+	struct text whole = { 0 };
+	bool good;
+
+	text_printf(&whole, "cat >\"$D/change.sh\"\n. \"$D/change.sh\"\n%s",
+	    script->len > 0 ? script->data : "");
+	good = run(a, what, whole.data, text_span(change));
+	text_free(&whole);
+	return good;
+}
+
 static bool configure(struct apply *a, const char *component)
 {
 	struct text script = { 0 }, change = { 0 };
 	bool good;
 
-	text_add(&script, "cat >\"$D/change.sh\"\n. \"$D/change.sh\"\n");
+	if (a->plan->facts->python_runs && is_switched(component))
+		return true;
 	configure_script(&script, &change, a->plan, component);
-	good = run(a, component, script.data, text_span(&change));
+	good = run_change(a, component, &script, &change);
 	text_free(&script);
 	text_free(&change);
+	return good;
+}
+
+static bool rehearse(struct apply *a, const char *component)
+{
+	struct text script = { 0 }, change = { 0 }, what = { 0 };
+	bool good = true;
+
+	rehearse_script(&script, &change, a->plan, component);
+	if (script.len > 0) {
+		text_printf(&what, "try %s", component);
+		good = run_change(a, what.data, &script, &change);
+	}
+	text_free(&script);
+	text_free(&change);
+	text_free(&what);
+	return good;
+}
+
+/* The other components of it had their turn with the first. */
+static bool change_over(struct apply *a)
+{
+	struct text script = { 0 };
+	bool good;
+
+	if (a->switched)
+		return true;
+	a->switched = true;
+	switch_script(&script, a->plan);
+	good = run(a, "switch", script.data, span_of(""));
+	text_free(&script);
 	return good;
 }
 
@@ -272,6 +319,8 @@ static bool activate(struct apply *a, const char *component)
 	struct text script = { 0 }, what = { 0 };
 	bool good;
 
+	if (a->plan->facts->python_runs && is_switched(component))
+		return change_over(a);
 	activate_script(&script, a->plan, component);
 	text_printf(&what, "start %s", component);
 	good = run(a, what.data, script.data, span_of(""));
@@ -378,17 +427,33 @@ static bool finish(struct apply *a, bool activated)
 	return good;
 }
 
+/* A relay of others: what it has is kept, and nothing of it changes before all of ours is
+ * known to be sound. */
+static bool prepare_takeover(struct apply *a)
+{
+	struct text script = { 0 };
+	bool good;
+
+	keep_script(&script, a->plan);
+	good = run(a, "keep the Python relay", script.data, span_of(""));
+	text_free(&script);
+	return good;
+}
+
 static bool apply_all(struct apply *a)
 {
 	bool active = has_stage(a->plan, STAGE_ACTIVATE);
+	bool takeover = a->plan->facts->python_relay != NULL;
 
-	if (!send_all(a) || !install(a) ||
+	if (!send_all(a) || (takeover && !prepare_takeover(a)) || !install(a) ||
+	    (takeover && !for_components(a, STAGE_CONFIGURE, rehearse)) ||
 	    !for_components(a, STAGE_CONFIGURE, configure))
 		return false;
 	if (active && changes_units(a->plan) &&
 	    !run(a, "read units anew", "reload_systemd\n", span_of("")))
 		return false;
-	return for_components(a, STAGE_ACTIVATE, activate) && finish(a, active);
+	return for_components(a, STAGE_ACTIVATE, activate) &&
+	       (!a->plan->facts->python_runs || change_over(a)) && finish(a, active);
 }
 
 bool plan_apply(struct plan *p, struct host *h, struct progress *progress,

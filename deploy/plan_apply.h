@@ -7,7 +7,7 @@
 
 #include "deploy/plan_step.h"
 
-/* Everything that server.sh offers. To be free()d. */
+/* Everything that server.sh and takeover.sh offer. To be free()d. */
 char *server_functions(void);
 
 /* Does the component have a step in this stage? */
@@ -23,6 +23,21 @@ void install_script(struct text *to, const struct plan *p);
 void configure_script(
     struct text *to, struct text *change, const struct plan *p, const char *component);
 
+/* Only the try of it, so that nothing is changed yet; nothing is appended to to if there is
+ * nothing to try. Then all but that try. */
+void rehearse_script(
+    struct text *to, struct text *change, const struct plan *p, const char *component);
+void rehearsed_script(struct text *to, const struct plan *p, const char *component);
+
 void activate_script(struct text *to, const struct plan *p, const char *component);
+
+/*
+ * plan_takeover.c: a Python relay gives way. Keep all that it has where ours comes; change at
+ * once from its services to ours, of the components that is_switched() names: those that mail
+ * runs through.
+ */
+void keep_script(struct text *to, const struct plan *p);
+void switch_script(struct text *to, const struct plan *p);
+bool is_switched(const char *component);
 
 #endif

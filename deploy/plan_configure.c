@@ -9,6 +9,7 @@
 
 static const char *const server_lines[] = {
 #include "server_sh.inc"
+#include "takeover_sh.inc"
 };
 
 char *server_functions(void)
@@ -304,37 +305,82 @@ static void add_own_states(
 	}
 }
 
+/* Define the functions change and checks of a component. Returns whether there is both
+ * something to change and something to check it by. */
+static bool add_functions(
+    struct text *to, struct text *owed, const struct plan *p, const char *component)
+{
+	bool any = false, checks;
+
+	text_add(to, "change() {\n:\n");
+	for (size_t i = 0; i < p->nsteps; i++) {
+		const struct step *s = &p->steps[i];
+
+		if (is_of(s, component) && add_change(to, p, s)) {
+			add_owed(owed, p, s);
+			any = true;
+		}
+	}
+	text_add(to, "}\nchecks() {\n:\n");
+	checks = add_checks(to, p, component);
+	text_add(to, "}\n");
+	if (any)
+		text_add(owed, "change\n");
+	return any && checks;
+}
+
+static void add_directories(
+    struct text *to, const struct plan *p, const char *component)
+{
+	for (size_t i = 0; i < p->nsteps; i++) {
+		const struct step *s = &p->steps[i];
+
+		if (is_of(s, component) && s->thing->kind == WANTED_DIRECTORY &&
+		    !s->former)
+			add_directory(to, &s->thing->directory);
+	}
+}
+
+static void add_try(struct text *to, const struct plan *p, const char *component)
+{
+	text_add(to, "try");
+	add_paths(to, p, component);
+	text_add(to, "\n");
+}
+
 void configure_script(
     struct text *to, struct text *change, const struct plan *p, const char *component)
 {
 	struct text owed = { 0 };
-	bool any = false, checks;
+	bool tried = add_functions(change, &owed, p, component);
 
-	text_add(change, "change() {\n:\n");
-	for (size_t i = 0; i < p->nsteps; i++) {
-		const struct step *s = &p->steps[i];
-
-		if (!is_of(s, component))
-			continue;
-		if (s->thing->kind == WANTED_DIRECTORY && !s->former)
-			add_directory(to, &s->thing->directory);
-		if (add_change(change, p, s)) {
-			add_owed(&owed, p, s);
-			any = true;
-		}
-	}
-	text_add(change, "}\nchecks() {\n:\n");
-	checks = add_checks(change, p, component);
-	text_add(change, "}\n");
+	add_directories(to, p, component);
 	add_own_states(to, p, component, false);
-	if (any && checks) {
-		text_add(to, "try");
-		add_paths(to, p, component);
-		text_add(to, "\n");
-	}
+	if (tried)
+		add_try(to, p, component);
 	text_add_span(to, text_span(&owed));
-	if (any)
-		text_add(to, "change\n");
+	add_own_states(to, p, component, true);
+	text_free(&owed);
+}
+
+void rehearse_script(
+    struct text *to, struct text *change, const struct plan *p, const char *component)
+{
+	struct text owed = { 0 };
+
+	if (add_functions(change, &owed, p, component))
+		add_try(to, p, component);
+	text_free(&owed);
+}
+
+void rehearsed_script(struct text *to, const struct plan *p, const char *component)
+{
+	struct text owed = { 0 };
+
+	add_functions(to, &owed, p, component);
+	add_directories(to, p, component);
+	add_own_states(to, p, component, false);
+	text_add_span(to, text_span(&owed));
 	add_own_states(to, p, component, true);
 	text_free(&owed);
 }

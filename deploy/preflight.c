@@ -74,16 +74,25 @@ static void check_system(struct preflight *p)
 		    f->deb_arch, *f->machine == 'x' ? "amd64" : "arm64");
 }
 
-static void check_python_relay(struct preflight *p)
+/* In parts it would be two relays, neither of them whole. */
+static void check_python_relay(struct preflight *p, unsigned stages)
 {
-	const struct facts *f = p->facts;
-
-	if (f->python_relay)
+	if (p->facts->python_relay && stages != STAGE_ALL)
 		preflight_hinder(p,
-		    "A Python relay runs on the server (%s), and cmdeploy does not yet "
-		    "replace a running one; nothing was changed. Deploy to a fresh "
-		    "server.",
-		    f->python_relay);
+		    "A Python relay is on the server (%s); it is taken over by a whole "
+		    "run only, without CMDEPLOY_STAGES and --website-only.",
+		    p->facts->python_relay);
+}
+
+static void check_dovecot(struct preflight *p)
+{
+	const char *version = facts_other_dovecot(p->facts);
+
+	if (version)
+		preflight_remark(p,
+		    "the server's Dovecot is %s, not Debian 12's; it is kept, and goes "
+		    "without our plugin, which is built for that.",
+		    version);
 }
 
 static void check_systemd(struct preflight *p)
@@ -209,7 +218,8 @@ unsigned preflight(
 	struct preflight p = { .config = config, .facts = facts, .out = out };
 
 	check_system(&p);
-	check_python_relay(&p);
+	check_python_relay(&p, stages);
+	check_dovecot(&p);
 	check_space(&p);
 	if (stages & (STAGE_CONFIGURE | STAGE_ACTIVATE)) {
 		check_systemd(&p);
@@ -240,6 +250,8 @@ unsigned preflight_packages(
 	struct text list = { 0 };
 
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
+		if (i > 0 && facts_other_dovecot(facts))
+			continue; /* the plugin is not for it */
 		if (is_missing(wanted, facts, ours[i]))
 			text_printf(&list, "%s%s", list.len ? ", " : "", ours[i]);
 	}

@@ -10,12 +10,13 @@ time=${time-unknown} # of the run, for the names of what it keeps
 umask 022
 export DEBIAN_FRONTEND=noninteractive APT_LISTCHANGES_FRONTEND=none NEEDRESTART_MODE=l
 
+# Who listens may be gone, where that must not end the script.
 step() {
-	printf '@step %s\n' "$*" >&2
+	printf '@step %s\n' "$*" >&2 || :
 }
 
 note() {
-	printf '@note %s\n' "$*" >&2
+	printf '@note %s\n' "$*" >&2 || :
 }
 
 die() {

@@ -153,8 +153,8 @@ static const struct thing_case {
 	{ "no log on disk", "x.example", "", "absent /var/log/journal", NULL, false },
 	{ "what others left", "x.example", "", "no-package rspamd", NULL, false },
 	{ "mtail stays", "x.example", "", NULL, "no-package mtail", false },
-	{ "the Python relay stays", "x.example", "", NULL, "/usr/local/lib/chatmaild",
-	    false },
+	{ "the Python relay is not just deleted", "x.example", "", NULL,
+	    "absent /usr/local/lib/chatmaild", false },
 
 	{ "our packages out of an archive", "x.example", "",
 	    "package chatmaild-dovecot-plugin", "\ndeb ", false },

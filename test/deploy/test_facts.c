@@ -293,18 +293,22 @@ static void units(void **state)
 
 static const struct python_case {
 	const char *name, *unit, *active, *enabled, *program;
-	bool is;
+	bool is, runs;
 } python_cases[] = {
 	{ "runs", "doveauth.service", "active", "disabled",
-	    "/usr/local/lib/chatmaild/venv/bin/doveauth", true },
+	    "/usr/local/lib/chatmaild/venv/bin/doveauth", true, true },
 	{ "enabled", "filtermail.service", "failed", "enabled",
-	    "/usr/local/lib/chatmaild/venv/bin/filtermail", true },
+	    "/usr/local/lib/chatmaild/venv/bin/filtermail", true, true },
+	{ "a filter that is no Python", "filtermail-transport.service", "active",
+	    "enabled", "/usr/local/bin/filtermail", true, true },
 	{ "neither", "filtermail.service", "inactive", "disabled",
-	    "/usr/local/lib/chatmaild/venv/bin/filtermail", false },
+	    "/usr/local/lib/chatmaild/venv/bin/filtermail", true, false },
 	{ "another program", "lastlogin.service", "active", "enabled",
-	    "/usr/bin/chatmaild", false },
+	    "/usr/bin/chatmaild", false, false },
+	{ "another filter", "filtermail.service", "active", "enabled",
+	    "/usr/local/bin/filtermail-2", false, false },
 	{ "another unit", "nginx.service", "active", "enabled",
-	    "/usr/local/lib/chatmaild/venv/bin/x", false },
+	    "/usr/local/lib/chatmaild/venv/bin/x", false, false },
 };
 
 static void python(void **state)
@@ -322,6 +326,7 @@ static void python(void **state)
 		assert_string_equal(f->python_relay, c->unit);
 	else
 		assert_null(f->python_relay);
+	assert_int_equal(f->python_runs, c->runs);
 	facts_free(f);
 	text_free(&record);
 }

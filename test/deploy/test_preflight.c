@@ -69,26 +69,20 @@ static const struct system_case {
 	const char *name;
 	const char *os, *version, *machine, *arch;
 	bool no_systemd;
-	const char *python;
 	unsigned all, install; /* hindrances of a whole run, and of installing only */
 	const char *says;
 } system_cases[] = {
-	{ "fine", "debian", "12", "x86_64", "amd64", false, NULL, 0, 0, NULL },
-	{ "fine too", "debian", "12", "aarch64", "arm64", false, NULL, 0, 0, NULL },
-	{ "testing", "debian", "", "x86_64", "amd64", false, NULL, 1, 1,
-	    "runs debian;" },
-	{ "newer", "debian", "13", "x86_64", "amd64", false, NULL, 1, 1, "debian 13" },
-	{ "other", "ubuntu", "12", "x86_64", "amd64", false, NULL, 1, 1, "ubuntu 12" },
-	{ "unknown", "", "", "x86_64", "amd64", false, NULL, 1, 1,
-	    "an unknown system;" },
-	{ "processor", "debian", "12", "riscv64", "riscv64", false, NULL, 1, 1,
-	    "riscv64" },
-	{ "32 bit", "debian", "12", "aarch64", "armhf", false, NULL, 1, 1, "armhf" },
-	{ "no systemd", "debian", "12", "x86_64", "amd64", true, NULL, 1, 0,
+	{ "fine", "debian", "12", "x86_64", "amd64", false, 0, 0, NULL },
+	{ "fine too", "debian", "12", "aarch64", "arm64", false, 0, 0, NULL },
+	{ "testing", "debian", "", "x86_64", "amd64", false, 1, 1, "runs debian;" },
+	{ "newer", "debian", "13", "x86_64", "amd64", false, 1, 1, "debian 13" },
+	{ "other", "ubuntu", "12", "x86_64", "amd64", false, 1, 1, "ubuntu 12" },
+	{ "unknown", "", "", "x86_64", "amd64", false, 1, 1, "an unknown system;" },
+	{ "processor", "debian", "12", "riscv64", "riscv64", false, 1, 1, "riscv64" },
+	{ "32 bit", "debian", "12", "aarch64", "armhf", false, 1, 1, "armhf" },
+	{ "no systemd", "debian", "12", "x86_64", "amd64", true, 1, 0,
 	    "not run systemd" },
-	{ "Python relay", "debian", "12", "x86_64", "amd64", false, "doveauth.service",
-	    1, 1, "(doveauth.service), and cmdeploy does not yet replace" },
-	{ "colours", "debian", "\033[31m", "x86_64", "amd64", false, NULL, 1, 1,
+	{ "colours", "debian", "\033[31m", "x86_64", "amd64", false, 1, 1,
 	    "debian \\x1b[31m;" },
 };
 
@@ -103,9 +97,38 @@ static void system_(void **state)
 	f.machine = c->machine;
 	f.deb_arch = c->arch;
 	f.systemd = !c->no_systemd;
-	f.python_relay = c->python;
 	check("", &f, STAGE_ALL, c->all, says);
 	check("", &f, STAGE_INSTALL, c->install, c->install ? says : nothing);
+}
+
+/* Taken over as a whole, and with the Dovecot that it has. */
+static void python_relay(void **state)
+{
+	static const char *const nothing[] = { NULL };
+	static const char *const parts[] = {
+		"A Python relay is on the server "
+		"(doveauth.service); it is taken over by a "
+		"whole run only",
+		NULL
+	};
+	static const char *const dovecot[] = {
+		"Note: the server's Dovecot is "
+		"1:2.3.21+dfsg1-3, not Debian 12's; it is "
+		"kept",
+		NULL
+	};
+	struct fact_package package = { "dovecot-core", "1:2.3.19.1+dfsg1-2.1" };
+	struct facts f = good_facts();
+
+	(void)state;
+	f.python_relay = "doveauth.service";
+	f.packages = &package;
+	f.npackages = 1;
+	check("", &f, STAGE_ALL, 0, nothing);
+	check("", &f, STAGE_INSTALL, 1, parts);
+	check("", &f, STAGE_CONFIGURE | STAGE_ACTIVATE, 1, parts);
+	package.version = "1:2.3.21+dfsg1-3";
+	check("", &f, STAGE_ALL, 0, dovecot);
 }
 
 static const struct space_case {
@@ -368,6 +391,7 @@ int main(void)
 		{ SUPPORT_TABLE(system_, system_cases) },
 		{ SUPPORT_TEST(kernel_without_ipv6) },
 		{ SUPPORT_TABLE(packages, packages_cases) },
+		{ SUPPORT_TEST(python_relay) },
 		{ SUPPORT_TABLE(space, space_cases) },
 		{ SUPPORT_TABLE(ini, ini_cases) },
 		{ SUPPORT_TABLE(port, port_cases) },

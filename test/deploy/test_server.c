@@ -103,6 +103,70 @@ static const struct script_case {
 	    "echo m >$D/generations/$n/manifest; done\n"
 	    "record 12 x </dev/null; ls $D/generations | sort -n | tr '\\n' ' '",
 	    "@step record of generation 12\n3 4 5 6 7 8 9 10 11 12 " },
+	/* takeover.sh */
+	{ "what the Python relay has is kept",
+	    "printf theirs >$R/a; ln -s /x $R/l; mkdir $R/d; printf abc >$R/o\n"
+	    "keep_theirs $R/a $R/l $R/d $R/none $R/o; cd $T; cat list\n"
+	    "cat files$R/a files$R/o; readlink files$R/l; ls files$R | wc -l",
+	    "@step a copy of what the Python relay has\n"
+	    "R/a\nR/l\nR/d\nR/none\nR/o\ntheirsabc/x\n3\n" },
+	{ "what was kept first is theirs",
+	    "printf theirs >$R/a; keep_theirs $R/a; printf abc >$R/a\n"
+	    "keep_theirs $R/a; cat $T/files$R/a $T/list; printf new >$R/a\n"
+	    "keep_theirs $R/a; cat $T/files$R/a",
+	    "@step a copy of what the Python relay has\n"
+	    "@step a copy of what the Python relay has\ntheirsR/a\n"
+	    "@step a copy of what the Python relay has\nnew" },
+	{ "its units are noted until the switch",
+	    "systemctl() { case $2 in a) echo $1 ;; *) return 1 ;; esac; }\n"
+	    "mkdir $T; keep_units a b; cat $T/units; : >$T/begun; keep_units c\n"
+	    "cat $T/units",
+	    "@step which units run\na is-enabled is-active\nb unknown \n"
+	    "a is-enabled is-active\nb unknown \n" },
+	{ "what is set aside comes back",
+	    "systemctl() { :; }\n"
+	    "mkdir -p $R/venv/bin; printf p >$R/venv/bin/p; printf theirs >$R/a\n"
+	    "chmod 640 $R/a; keep_theirs $R/a $R/new $R/deep/new >/dev/null 2>&1\n"
+	    "set_aside $R/venv $R/none; ls $R | tr '\\n' ' '\n"
+	    "printf abc >$R/a; printf abc >$R/new; mkdir $R/deep; : >$R/deep/new\n"
+	    ": >$T/units; put_theirs; cat $R/a $R/venv/bin/p; stat -c :%a $R/a\n"
+	    "ls $R | tr '\\n' ' '",
+	    "a @step files of the Python relay\ntheirsp:640\na venv " },
+	{ "files of later runs go, if they are ours",
+	    "systemctl() { :; }; mkdir $T $D/generations/2; : >$T/list; : >$T/units\n"
+	    "printf abc >$R/x; printf abd >$R/y\n"
+	    "printf 'file\\tweb\\t%s\\t" ABC "\\t\\n' $R/x $R/y "
+	    ">$D/generations/2/manifest\n"
+	    "put_theirs; ls $R",
+	    "@step files of the Python relay\ny\n" },
+	{ "units are as they were",
+	    "systemctl() { echo \"$*\"; }; mkdir $T; : >$T/list\n"
+	    "printf '%s\\n' 'a enabled active' 'b disabled inactive' 'c masked "
+	    "inactive' "
+	    "'d unknown inactive' 'e static active' >$T/units; put_theirs",
+	    "@step files of the Python relay\ndaemon-reload\n"
+	    "@step a: as it was, enabled, active\nunmask -q a\nenable -q a\n"
+	    "restart a\n"
+	    "@step b: as it was, disabled, inactive\nunmask -q b\ndisable -q b\n"
+	    "stop b\n"
+	    "@step c: as it was, masked, inactive\nmask --now -q c\n"
+	    "@step d: as it was, unknown, inactive\n"
+	    "@step e: as it was, static, active\nrestart e\n" },
+	{ "nothing to give back", "give_back",
+	    "This server was not taken over from a Python relay: there is nothing to "
+	    "give back.\nexit 1\n" },
+	{ "a switch that fails is undone",
+	    "systemctl() { :; }; stop_ours() { echo stop; }; put_theirs() { echo put; "
+	    "}\n"
+	    "mkdir $T; begin_switch x.service; die no",
+	    "@step switch to our services\nno\n"
+	    "@note The switch failed: the Python relay is put back.\n"
+	    "stop\nput\nexit 1\n" },
+	{ "a switch nobody listens to ends well",
+	    "systemctl() { :; }; postqueue() { :; }; mkdir $T\n"
+	    "{ begin_switch x.service; sleep 0.1; for i in 1 2 3; do step x; done\n"
+	    "end_switch; echo done >$R/end; } 2>&1 | true; cat $R/end",
+	    "done\n" },
 };
 
 static void replace(struct text *to, struct span from, const char *what, const char *by)
