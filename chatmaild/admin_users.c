@@ -234,12 +234,13 @@ struct look {
 
 static enum tree_answer on_entry(void *arg, const struct tree_entry *e)
 {
+	const struct stat *st = e->directory ? NULL : tree_stat(e);
 	struct look *l = arg;
 	int64_t when, size;
 
-	if (e->directory || !S_ISREG(e->st->st_mode))
+	if (!st || !S_ISREG(st->st_mode))
 		return TREE_ENTER;
-	l->bytes += (uint64_t)e->st->st_size;
+	l->bytes += (uint64_t)st->st_size;
 	if (strcmp(e->parent, "cur") != 0 && strcmp(e->parent, "new") != 0)
 		return TREE_ENTER;
 	l->messages++;

@@ -149,23 +149,25 @@ static void gather(struct visit *v, const struct tree_entry *f)
 }
 
 /* Why a message's time has come, or NULL. */
-static const char *due(const struct expire *e, const struct tree_entry *f)
+static const char *due(
+    const struct expire *e, const struct tree_entry *f, const struct stat *st)
 {
-	if (older(e, f->st->st_mtime, e->rules.mails))
+	if (older(e, st->st_mtime, e->rules.mails))
 		return "old";
-	if (strcmp(f->parent, "cur") == 0 && f->st->st_size > EXPIRE_LARGE &&
-	    older(e, f->st->st_mtime, e->rules.large))
+	if (strcmp(f->parent, "cur") == 0 && st->st_size > EXPIRE_LARGE &&
+	    older(e, st->st_mtime, e->rules.large))
 		return "large";
 	return NULL;
 }
 
-static void see_message(struct visit *v, const struct tree_entry *f)
+static void see_message(
+    struct visit *v, const struct tree_entry *f, const struct stat *st)
 {
-	const char *why = due(v->e, f);
+	const char *why = due(v->e, f, st);
 
 	v->files++;
 	if (why)
-		remove_file(v, why, f->dirfd, f->name, f->path, f->st);
+		remove_file(v, why, f->dirfd, f->name, f->path, st);
 	else if (v->gathering && f->depth == 1 && strcmp(f->parent, "tmp") != 0)
 		gather(v, f);
 }
@@ -173,16 +175,20 @@ static void see_message(struct visit *v, const struct tree_entry *f)
 static enum tree_answer on_entry(void *arg, const struct tree_entry *f)
 {
 	struct visit *v = arg;
+	const bool message = is_message_directory(f->parent);
+	const struct stat *st;
 
 	if (f->directory)
-		return is_message_directory(f->parent) ? TREE_SKIP : TREE_ENTER;
-	if (!S_ISREG(f->st->st_mode))
+		return message ? TREE_SKIP : TREE_ENTER;
+	if (!message && (f->depth > 0 || strncmp(f->name, "password.tmp-", 13) != 0))
 		return TREE_ENTER;
-	if (is_message_directory(f->parent))
-		see_message(v, f);
-	else if (f->depth == 0 && strncmp(f->name, "password.tmp-", 13) == 0 &&
-		 f->st->st_mtime < v->e->rules.now - STRAY_SECONDS)
-		remove_file(v, "never finished", f->dirfd, f->name, f->path, f->st);
+	st = tree_stat(f);
+	if (!st || !S_ISREG(st->st_mode))
+		return TREE_ENTER;
+	if (message)
+		see_message(v, f, st);
+	else if (st->st_mtime < v->e->rules.now - STRAY_SECONDS)
+		remove_file(v, "never finished", f->dirfd, f->name, f->path, st);
 	return TREE_ENTER;
 }
 
@@ -251,44 +257,39 @@ static int open_mailbox(const struct expire *e, const char *name)
 	return openat(e->dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-static void expire_messages(struct expire *e, const char *name)
+/* The messages of one mailbox by e's rules; how many its quota took. */
+static uint64_t expire_messages(struct expire *e, const char *name, int mailbox)
 {
 	struct visit v = { .e = e, .name = name, .gathering = e->rules.quota >= 0 };
-	int mailbox = open_mailbox(e, name);
+	uint64_t trimmed = 0;
 
-	if (mailbox < 0 || tree_walk(e->dirfd, name, on_entry, on_trouble, &v) < 0) {
+	if (tree_walk(mailbox, ".", on_entry, on_trouble, &v) < 0) {
 		tell_trouble(e, name, "", errno);
 	} else {
 		if (v.gathering)
-			trim_gathered(&v, mailbox);
+			trimmed = trim_gathered(&v, mailbox);
 		if (v.removed > 0)
 			forget_size(&v, mailbox);
 	}
 	e->totals.files += v.files;
-	if (mailbox >= 0)
-		close(mailbox);
 	visit_end(&v);
+	return trimmed;
 }
 
 uint64_t expire_trim(struct expire *e, const char *name)
 {
-	struct visit v = { .e = e, .name = name, .gathering = true };
 	const struct expire_rules rules = e->rules;
 	int mailbox = open_mailbox(e, name);
-	uint64_t removed = 0;
+	uint64_t removed;
 
-	e->rules.mails = e->rules.large = -1;
-	if (mailbox < 0 || tree_walk(e->dirfd, name, on_entry, on_trouble, &v) < 0) {
+	if (mailbox < 0) {
 		tell_trouble(e, name, "", errno);
-	} else {
-		removed = trim_gathered(&v, mailbox);
-		if (removed > 0)
-			forget_size(&v, mailbox);
+		return 0;
 	}
+	e->rules.mails = e->rules.large = -1;
+	removed = expire_messages(e, name, mailbox);
 	e->rules = rules;
-	if (mailbox >= 0)
-		close(mailbox);
-	visit_end(&v);
+	close(mailbox);
 	return removed;
 }
 
@@ -371,14 +372,14 @@ static enum tree_answer on_any(void *arg, const struct tree_entry *f)
 }
 
 /* No password file: no account. What others keep there is theirs. */
-static enum expire_answer expire_stranger(struct expire *e, const char *name)
+static enum expire_answer expire_stranger(
+    struct expire *e, const char *name, int mailbox)
 {
 	bool empty = true;
 
 	tell(e, EXPIRE_CHECKING, name, "", 0, 0, 0);
-	if (tree_walk(e->dirfd, name, on_any, NULL, &empty) < 0) {
-		if (errno != ENOTDIR && errno != ELOOP) /* a file, a symbolic link */
-			tell_trouble(e, name, "", errno);
+	if (tree_walk(mailbox, ".", on_any, NULL, &empty) < 0) {
+		tell_trouble(e, name, "", errno);
 		return EXPIRE_KEPT;
 	}
 	if (!empty) {
@@ -394,31 +395,52 @@ static enum expire_answer expire_stranger(struct expire *e, const char *name)
 	return EXPIRE_REMOVED;
 }
 
-enum expire_answer expire_mailbox(struct expire *e, const char *name)
+/* The contents of the file, which are another block of the disk, count only now. */
+static bool is_blocked(const struct expire *e, const char *name)
 {
 	char hash[PASSWORD_HASH_MAX];
 	struct mailbox_stamp stamp;
+
+	return mailbox_read_at(e->dirfd, name, hash, &stamp, NULL) != MAILBOX_USABLE;
+}
+
+static enum expire_answer expire_account(
+    struct expire *e, const char *name, int mailbox, int64_t last_login)
+{
+	tell(e, EXPIRE_CHECKING, name, "", last_login, 0, 0);
+	if (is_inactive(e, last_login) && !is_blocked(e, name))
+		return remove_inactive(e, name);
+	if (e->rules.mails >= 0 || e->rules.large >= 0 || e->rules.quota >= 0)
+		expire_messages(e, name, mailbox);
+	return EXPIRE_KEPT;
+}
+
+enum expire_answer expire_mailbox(struct expire *e, const char *name)
+{
+	enum expire_answer answer = EXPIRE_KEPT;
+	int mailbox = open_mailbox(e, name);
 	int64_t last_login = 0;
 
 	e->totals.mailboxes++;
-	switch (mailbox_read_at(e->dirfd, name, hash, &stamp, &last_login)) {
+	if (mailbox < 0) {
+		if (errno != ENOTDIR && errno != ELOOP) /* a file, a symbolic link */
+			tell_trouble(e, name, "", errno);
+		return EXPIRE_KEPT;
+	}
+	switch (mailbox_stat_at(mailbox, &last_login)) {
 	case MAILBOX_ABSENT:
-		return expire_stranger(e, name);
+		answer = expire_stranger(e, name, mailbox);
+		break;
 	case MAILBOX_TROUBLE:
 		tell_trouble(e, name, "password", errno);
-		return EXPIRE_KEPT;
-	case MAILBOX_USABLE:
-		tell(e, EXPIRE_CHECKING, name, "", last_login, 0, 0);
-		if (is_inactive(e, last_login))
-			return remove_inactive(e, name);
 		break;
+	case MAILBOX_USABLE:
 	case MAILBOX_BLOCKED:
-		tell(e, EXPIRE_CHECKING, name, "", 0, 0, 0);
+		answer = expire_account(e, name, mailbox, last_login);
 		break;
 	}
-	if (e->rules.mails >= 0 || e->rules.large >= 0 || e->rules.quota >= 0)
-		expire_messages(e, name);
-	return EXPIRE_KEPT;
+	close(mailbox);
+	return answer;
 }
 
 void expire_clean(struct expire *e)

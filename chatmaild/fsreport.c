@@ -34,20 +34,21 @@ static enum tree_answer on_entry(void *arg, const struct tree_entry *e)
 {
 	const struct walk *w = arg;
 	struct fsreport *r = w->report;
+	const struct stat *st = e->directory ? NULL : tree_stat(e);
 
-	if (e->directory || !S_ISREG(e->st->st_mode))
+	if (!st || !S_ISREG(st->st_mode))
 		return TREE_ENTER;
 	if (!is_message(e)) {
-		r->extra_bytes += (uint64_t)e->st->st_size;
+		r->extra_bytes += (uint64_t)st->st_size;
 		return TREE_ENTER;
 	}
-	r->messages_bytes += (uint64_t)e->st->st_size;
+	r->messages_bytes += (uint64_t)st->st_size;
 	if (!w->old_enough || (r->mdir && strcmp(e->parent, r->mdir) != 0))
 		return TREE_ENTER;
 	for (size_t i = 0; i < FSREPORT_SIZES; i++) {
-		if (e->st->st_size < fsreport_sizes[i])
+		if (st->st_size < fsreport_sizes[i])
 			break;
-		r->bytes[i] += (uint64_t)e->st->st_size;
+		r->bytes[i] += (uint64_t)st->st_size;
 		r->count[i]++;
 	}
 	return TREE_ENTER;

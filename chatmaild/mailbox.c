@@ -56,6 +56,19 @@ enum mailbox_state mailbox_stat(
 	return judge(&st, stamp);
 }
 
+enum mailbox_state mailbox_stat_at(int mailbox, int64_t *last_login)
+{
+	struct mailbox_stamp stamp;
+	enum mailbox_state state;
+	struct stat st;
+
+	if (fstatat(mailbox, PASSWORD_FILE, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return absence(errno) ? MAILBOX_ABSENT : MAILBOX_TROUBLE;
+	state = judge(&st, &stamp);
+	*last_login = state == MAILBOX_USABLE ? st.st_mtim.tv_sec : 0;
+	return state;
+}
+
 /* Takes fd. */
 static enum mailbox_state read_password(int fd, char hash[PASSWORD_HASH_MAX],
     struct mailbox_stamp *stamp, int64_t *last_login)

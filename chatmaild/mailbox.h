@@ -58,6 +58,12 @@ enum mailbox_state mailbox_read_at(int dirfd, const char *address,
     char hash[PASSWORD_HASH_MAX], struct mailbox_stamp *stamp, int64_t *last_login);
 
 /*
+ * mailbox_stat() of an account's open directory, for walks. last_login is the mtime in
+ * seconds, 0 of an account that is seen to be blocked.
+ */
+enum mailbox_state mailbox_stat_at(int mailbox, int64_t *last_login);
+
+/*
  * Make the account on disk: directories 0700 (with parents), enforceE2EEincoming,
  * password file 0600 by a temporary name, fsync and rename; directories fsynced.
  * Blocks: for workers. 0 and stamp, or -1 with errno and nothing left behind that was

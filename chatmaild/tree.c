@@ -15,10 +15,12 @@ struct level {
 	size_t path_len; /* of the walk's path up to this directory */
 };
 
-struct walk {
+struct tree_walk {
 	struct level levels[TREE_DEPTH_MAX];
 	unsigned n;
 	char path[TREE_PATH_MAX];
+	struct stat st; /* of the entry, if looked */
+	bool looked;
 	tree_trouble *trouble;
 	void *arg;
 };
@@ -40,7 +42,7 @@ static DIR *open_directory(int dirfd, const char *name)
 }
 
 /* The path of an entry of the top level; false if it is too long. */
-static bool name_entry(struct walk *w, const char *name)
+static bool name_entry(struct tree_walk *w, const char *name)
 {
 	size_t at = w->levels[w->n - 1].path_len, len = strlen(name);
 
@@ -52,13 +54,13 @@ static bool name_entry(struct walk *w, const char *name)
 	return true;
 }
 
-static void tell(struct walk *w, const char *path, int error)
+static void tell(struct tree_walk *w, const char *path, int error)
 {
 	if (error != ENOENT && w->trouble)
 		w->trouble(w->arg, path, error);
 }
 
-static void descend(struct walk *w, const char *name)
+static void descend(struct tree_walk *w, const char *name)
 {
 	DIR *dir;
 
@@ -75,7 +77,7 @@ static void descend(struct walk *w, const char *name)
 }
 
 /* The name of the directory that is walked, out of its path. */
-static const char *parent_of(const struct walk *w, char buf[NAME_MAX + 1])
+static const char *parent_of(const struct tree_walk *w, char buf[NAME_MAX + 1])
 {
 	size_t end = w->levels[w->n - 1].path_len, begin = end;
 
@@ -86,21 +88,40 @@ static const char *parent_of(const struct walk *w, char buf[NAME_MAX + 1])
 	return buf;
 }
 
-/* Is it a directory? -1 with errno if it is gone or cannot be looked at; st is set for
- * anything else. */
-static int look(int dirfd, const struct dirent *d, struct stat *st)
+const struct stat *tree_stat(const struct tree_entry *e)
 {
-	if (d->d_type == DT_DIR)
-		return 1;
-	if (fstatat(dirfd, d->d_name, st, AT_SYMLINK_NOFOLLOW) < 0)
-		return -1;
-	return S_ISDIR(st->st_mode) ? 1 : 0;
+	struct tree_walk *w = e->walk;
+
+	if (w->looked)
+		return &w->st;
+	if (fstatat(e->dirfd, e->name, &w->st, AT_SYMLINK_NOFOLLOW) < 0) {
+		tell(w, w->path, errno);
+		return NULL;
+	}
+	w->looked = true;
+	return &w->st;
+}
+
+/* What the directory says of it does; few file systems leave that open. False if it is gone
+ * or cannot be looked at. */
+static bool find_kind(struct tree_entry *e, const struct dirent *d)
+{
+	const struct stat *st;
+
+	e->walk->looked = false;
+	if (d->d_type != DT_UNKNOWN) {
+		e->directory = d->d_type == DT_DIR;
+		return true;
+	}
+	st = tree_stat(e);
+	e->directory = st && S_ISDIR(st->st_mode);
+	return st != NULL;
 }
 
 int tree_walk(int dirfd_top, const char *name, tree_visit *visit, tree_trouble *trouble,
     void *arg)
 {
-	struct walk w = { .trouble = trouble, .arg = arg };
+	struct tree_walk w = { .trouble = trouble, .arg = arg };
 	enum tree_answer answer = TREE_ENTER;
 	DIR *top = open_directory(dirfd_top, name);
 
@@ -112,8 +133,6 @@ int tree_walk(int dirfd_top, const char *name, tree_visit *visit, tree_trouble *
 		char parent[NAME_MAX + 1];
 		struct tree_entry e;
 		struct dirent *d;
-		struct stat st;
-		int is_dir;
 
 		errno = 0;
 		d = readdir(l->dir);
@@ -132,20 +151,16 @@ int tree_walk(int dirfd_top, const char *name, tree_visit *visit, tree_trouble *
 			tell(&w, d->d_name, ENAMETOOLONG);
 			continue;
 		}
-		is_dir = look(dirfd(l->dir), d, &st);
-		if (is_dir < 0) {
-			tell(&w, w.path, errno);
-			continue;
-		}
 		e = (struct tree_entry){ .dirfd = dirfd(l->dir),
 			.name = d->d_name,
 			.path = w.path,
 			.parent = parent,
 			.depth = w.n - 1,
-			.directory = is_dir,
-			.st = is_dir ? NULL : &st };
+			.walk = &w };
+		if (!find_kind(&e, d))
+			continue;
 		answer = visit(arg, &e);
-		if (is_dir && answer == TREE_ENTER)
+		if (e.directory && answer == TREE_ENTER)
 			descend(&w, d->d_name);
 	}
 	while (w.n > 0)
@@ -154,7 +169,7 @@ int tree_walk(int dirfd_top, const char *name, tree_visit *visit, tree_trouble *
 }
 
 /* Leave the top level, whose directory is empty now: it goes too. */
-static void remove_left(struct walk *w)
+static void remove_left(struct tree_walk *w)
 {
 	const char *slash = strrchr(w->path, '/');
 
@@ -164,7 +179,7 @@ static void remove_left(struct walk *w)
 		tell(w, w->path, errno);
 }
 
-static void remove_contents(struct walk *w)
+static void remove_contents(struct tree_walk *w)
 {
 	while (w->n > 0) {
 		struct level *l = &w->levels[w->n - 1];
@@ -188,7 +203,7 @@ static void remove_contents(struct walk *w)
 
 int tree_remove(int dirfd_top, const char *name, tree_trouble *trouble, void *arg)
 {
-	struct walk w = { .trouble = trouble, .arg = arg };
+	struct tree_walk w = { .trouble = trouble, .arg = arg };
 	DIR *top = open_directory(dirfd_top, name);
 
 	if (top) {

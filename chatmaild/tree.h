@@ -18,6 +18,8 @@ enum tree_answer {
 	TREE_STOP,  /* end the walk */
 };
 
+struct tree_walk;
+
 /* What was found. dirfd and name reach it; it may be unlinked. */
 struct tree_entry {
 	int dirfd;
@@ -26,8 +28,14 @@ struct tree_entry {
 	const char *parent; /* name of the directory it lies in; "" at the top */
 	unsigned depth;     /* 0 at the top */
 	bool directory;
-	const struct stat *st; /* lstat() of it; NULL of a directory */
+	struct tree_walk *walk;
 };
+
+/*
+ * lstat() of what is no directory, good until the next call; NULL if it is gone, or cannot
+ * be looked at, which the walk's trouble was told.
+ */
+const struct stat *tree_stat(const struct tree_entry *e);
 
 /*
  * See every entry below dirfd/name but "." and ".."; first those of a directory, in no
