@@ -17,18 +17,26 @@ from_zero() { # HOST: how long it took is in $seconds
 	tidy "$1"
 }
 
-# within SECONDS WHAT COMMAND...: the command leaves its time in $seconds. A machine with
-# other work gets some attempts.
+# Others compute here, too, more than there are processors for.
+busy() {
+	less_than $(($(nproc) + 1)) "$(cut -d' ' -f1 /proc/loadavg)"
+}
+
+# within SECONDS WHAT COMMAND...: the command, which leaves its time in $seconds. It gets
+# some attempts; on a busy machine the time is told and not judged.
 within() {
-	local attempt limit=$1 what=$2
+	local attempt limit=$1 what=$2 note=
 	shift 2
 	for attempt in 1 2 3; do
 		"$@"
-		! less_than "$seconds" "$limit" || break
 		echo "--- attempt $attempt: $seconds s"
+		! less_than "$seconds" "$limit" || break
+		! busy || note=" (on a busy machine: the limit is $limit)"
+		[ -z "$note" ] || break
 	done
-	less_than "$seconds" "$limit" || fail "$what takes $seconds s, at most $limit are allowed"
-	figure "$what $seconds s"
+	[ -n "$note" ] || less_than "$seconds" "$limit" ||
+		fail "$what takes $seconds s, at most $limit are allowed"
+	figure "$what $seconds s$note"
 }
 
 scene_from_zero_external() {
