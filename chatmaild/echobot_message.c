@@ -56,20 +56,24 @@ static bool is_for_us(const json_t *message, const struct echobot_message *m)
 	       is(message, "showPadlock") && is_kind(text_of(message, "viewType"));
 }
 
+/* As it is, any NUL in it, too; what is no text, or an empty one, is left out. */
+static void put(json_t *to, const char *key, const json_t *from, const char *its_key)
+{
+	json_t *text = json_object_get(from, its_key);
+
+	if (json_string_length(text) > 0)
+		json_object_set(to, key, text);
+}
+
 static json_t *make_echo(const json_t *message)
 {
-	const char *text = text_of(message, "text"), *file = text_of(message, "file"),
-		   *name = text_of(message, "fileName");
 	json_t *answer = json_object();
 
-	if (*text)
-		json_object_set_new(answer, "text", json_string(text));
-	if (*file) {
-		json_object_set_new(answer, "file", json_string(file));
-		json_object_set_new(
-		    answer, "viewtype", json_string(text_of(message, "viewType")));
-		if (*name)
-			json_object_set_new(answer, "filename", json_string(name));
+	put(answer, "text", message, "text");
+	if (*text_of(message, "file")) {
+		put(answer, "file", message, "file");
+		put(answer, "viewtype", message, "viewType");
+		put(answer, "filename", message, "fileName");
 	}
 	return answer;
 }

@@ -189,13 +189,13 @@ static void on_event(void *arg, const json_t *result, const char *why)
 	const char *kind = json_string_value(json_object_get(event, "kind"));
 
 	b->awaiting_event = false;
-	if (!kind) {
+	if (!kind && why != rpc_too_long) {
 		echobot_give_up(
 		    b, why ? why : "get_next_event: an answer of another kind");
 		return;
 	}
 	b->nevents++;
-	if (strcmp(kind, "IncomingMsg") == 0)
+	if (kind && strcmp(kind, "IncomingMsg") == 0)
 		on_incoming(b, json_integer_value(json_object_get(event, "msgId")));
 	ask_for_event(b);
 }

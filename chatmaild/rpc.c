@@ -13,6 +13,10 @@
 #define CONNECT_S 10
 #define WRITE_S   30 /* that the other end may leave unread what we wrote */
 
+#define RPC_ID_DIGITS 19 /* no more of them fit into 64 bits, whatever they are */
+
+const char rpc_too_long[] = "too long an answer";
+
 struct rpc_call {
 	uint64_t id;         /* 0: the place is free */
 	int64_t deadline_ms; /* monotonic; INT64_MAX: none */
@@ -30,6 +34,7 @@ struct rpc {
 	int error;  /* of a call that failed at once, an errno */
 	bool *gone; /* to be set when it ends while it is called back */
 	uint64_t last_id;
+	struct rpc_reader reader;
 	struct rpc_call calls[RPC_CALLS_MAX];
 };
 
@@ -77,18 +82,60 @@ static enum rpc_input read_reply(json_t *o, struct rpc_reply *reply)
 	return input;
 }
 
-enum rpc_input rpc_read(struct evbuffer *in, struct rpc_reply *reply)
+/* The call that a long line answers, by how such a line begins; 0 if it does not. */
+static uint64_t id_of_long(struct evbuffer *in)
 {
-	size_t len, had = evbuffer_get_length(in);
-	char *line = evbuffer_readln(in, &len, EVBUFFER_EOL_LF);
+	static const char begin[] = "{\"jsonrpc\":\"2.0\",\"id\":";
+	char head[sizeof(begin) + RPC_ID_DIGITS] = "";
+	const char *digits = head + sizeof(begin) - 1;
+	uint64_t id = 0;
+	size_t n;
+
+	evbuffer_copyout(in, head, sizeof(head) - 1);
+	if (strncmp(head, begin, sizeof(begin) - 1) != 0)
+		return 0;
+	n = strspn(digits, "0123456789");
+	for (size_t i = 0; i < n; i++)
+		id = id * 10 + (uint64_t)(digits[i] - '0');
+	return digits[n] == ',' ? id : 0;
+}
+
+/* Take n bytes, the end of a long line included if ended. */
+static enum rpc_input pass_over(struct rpc_reader *r, struct evbuffer *in, size_t n,
+    bool ended, struct rpc_reply *reply)
+{
+	if (r->long_id == 0)
+		r->long_id = id_of_long(in);
+	r->skipped += n;
+	evbuffer_drain(in, n);
+	if (r->long_id == 0 || r->skipped > RPC_SKIP_MAX)
+		return RPC_BROKEN;
+	if (!ended)
+		return RPC_MORE;
+	reply->id = r->long_id;
+	reply->too_long = true;
+	*r = (struct rpc_reader){ 0 };
+	return RPC_REPLY;
+}
+
+enum rpc_input rpc_read(
+    struct rpc_reader *r, struct evbuffer *in, struct rpc_reply *reply)
+{
+	struct evbuffer_ptr end = evbuffer_search_eol(in, NULL, NULL, EVBUFFER_EOL_LF);
+	size_t len = end.pos < 0 ? evbuffer_get_length(in) : (size_t)end.pos;
+	const char *line;
 	json_t *o;
 
 	*reply = (struct rpc_reply){ 0 };
+	if (r->long_id || len >= RPC_LINE_MAX)
+		return pass_over(r, in, len + (end.pos >= 0), end.pos >= 0, reply);
+	if (end.pos < 0)
+		return RPC_MORE;
+	line = (const char *)evbuffer_pullup(in, (ev_ssize_t)len + 1);
 	if (!line)
-		return had < RPC_LINE_MAX ? RPC_MORE : RPC_BROKEN;
-	o = len < RPC_LINE_MAX ? json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL)
-			       : NULL;
-	free(line);
+		abort();
+	o = json_loadb(line, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
+	evbuffer_drain(in, len + 1);
 	return o ? read_reply(o, reply) : RPC_BROKEN;
 }
 
@@ -175,7 +222,10 @@ static bool take_reply(struct rpc *r, struct rpc_reply *reply)
 	call = *place;
 	place->id = 0;
 	r->gone = &gone;
-	call.done(call.arg, reply->result, reply->result ? NULL : reply->why);
+	call.done(call.arg, reply->result,
+	    reply->result     ? NULL
+	    : reply->too_long ? rpc_too_long
+			      : reply->why);
 	if (!gone)
 		r->gone = NULL;
 	return !gone;
@@ -189,7 +239,7 @@ static void on_input(struct bufferevent *bev, void *arg)
 	enum rpc_input input;
 	bool good = true;
 
-	while (good && (input = rpc_read(in, &reply)) != RPC_MORE) {
+	while (good && (input = rpc_read(&r->reader, in, &reply)) != RPC_MORE) {
 		if (input == RPC_BROKEN) {
 			go_down(r, "it sent a line that is no answer");
 			return;

@@ -6,6 +6,9 @@
  * The other end is not trusted. Its lines are bounded; each must be the answer to an open
  * call, and each call is answered in time: else the connection is over, and with it all of
  * its calls. So it cannot make us work more than we asked for.
+ *
+ * What it hands on is trusted even less: strangers write it. A long answer is no fault of
+ * the other end, so only its call fails; which one it is, stands at the beginning.
  */
 #ifndef CHATMAILD_RPC_H
 #define CHATMAILD_RPC_H
@@ -15,14 +18,22 @@
 
 #include "chatmaild/endpoint.h"
 
-#define RPC_LINE_MAX  (256 * 1024) /* bytes of an answer, LF included */
+#define RPC_LINE_MAX  (256 * 1024) /* bytes of an answer that is read, LF included */
+#define RPC_SKIP_MAX  (64 << 20)   /* bytes of one that is passed over */
 #define RPC_CALLS_MAX 64           /* open at once */
 #define RPC_WHY_MAX   256
 
-/* A line of the other end. */
+/* The place within a stream of lines. All zero: its beginning. */
+struct rpc_reader {
+	uint64_t long_id; /* of the answer that is being passed over, or 0 */
+	size_t skipped;   /* bytes of it */
+};
+
+/* A line of the other end. Texts in a result may hold NUL. */
 struct rpc_reply {
 	uint64_t id;
 	json_t *result;        /* owned; NULL: an error */
+	bool too_long;         /* the error: it was passed over */
 	char why[RPC_WHY_MAX]; /* of an error: printable ASCII, for the log */
 };
 
@@ -33,7 +44,8 @@ enum rpc_input {
 };
 
 /* Take the next line off in. Knows bytes, not sockets. */
-enum rpc_input rpc_read(struct evbuffer *in, struct rpc_reply *reply);
+enum rpc_input rpc_read(
+    struct rpc_reader *r, struct evbuffer *in, struct rpc_reply *reply);
 void rpc_reply_deinit(struct rpc_reply *reply);
 
 struct rpc;
@@ -47,6 +59,9 @@ struct rpc_events {
 	 */
 	void (*on_down)(void *arg, const char *why);
 };
+
+/* Why there is no result, where it was longer than RPC_LINE_MAX: this very literal. */
+extern const char rpc_too_long[];
 
 /*
  * The answer: a borrowed result, or NULL and why not, as the other end said. A result of

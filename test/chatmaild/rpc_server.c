@@ -38,7 +38,7 @@ static void hang_up(struct rpc_server *s)
 	json_array_clear(s->waiting);
 }
 
-static void be_endless(struct rpc_server *s)
+static void write_much(struct rpc_server *s)
 {
 	char *bytes = malloc(ENDLESS_BYTES);
 
@@ -46,6 +46,17 @@ static void be_endless(struct rpc_server *s)
 	memset(bytes, '[', ENDLESS_BYTES);
 	bufferevent_write(s->bev, bytes, ENDLESS_BYTES);
 	free(bytes);
+}
+
+static void be_long(struct rpc_server *s, json_int_t id, bool ends)
+{
+	struct evbuffer *out = bufferevent_get_output(s->bev);
+
+	evbuffer_add_printf(
+	    out, "{\"jsonrpc\":\"2.0\",\"id\":%lld,\"result\":\"", (long long)id);
+	write_much(s);
+	if (ends)
+		evbuffer_add_printf(out, "\"}\n");
 }
 
 /* Instead of the answer. */
@@ -66,7 +77,11 @@ static void spoil(struct rpc_server *s, json_int_t id)
 		    bufferevent_get_output(s->bev), "thread 'main' panicked\n");
 		break;
 	case RPC_ENDLESS:
-		be_endless(s);
+		write_much(s);
+		break;
+	case RPC_LONG:
+	case RPC_UNENDING:
+		be_long(s, id, s->fault == RPC_LONG);
 		break;
 	case RPC_WRONG_ID:
 		answer(s, id + 1000, json_null());
@@ -248,7 +263,7 @@ static void on_input(struct bufferevent *bev, void *arg)
 
 	while (s->bev == bev && (line = evbuffer_readln(bufferevent_get_input(bev),
 				     NULL, EVBUFFER_EOL_LF))) {
-		json_t *o = json_loads(line, 0, NULL);
+		json_t *o = json_loads(line, JSON_ALLOW_NUL, NULL);
 		const char *method = json_string_value(json_object_get(o, "method"));
 
 		assert_non_null(method);

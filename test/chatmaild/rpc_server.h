@@ -25,6 +25,8 @@ enum rpc_fault {
 	RPC_NO_ID,    /* a notification */
 	RPC_TWICE,    /* the answer, and once more */
 	RPC_ODD,      /* a result of another kind */
+	RPC_LONG,     /* more than anybody wants to read */
+	RPC_UNENDING, /* the beginning of an answer like that */
 };
 
 struct rpc_server {

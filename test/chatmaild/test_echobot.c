@@ -373,6 +373,7 @@ static const struct fault_case {
 	{ "hangs", "start_io", RPC_HANG, false },
 	{ "prints garbage", "get_all_account_ids", RPC_GARBAGE, false },
 	{ "prints without end", "list_transports", RPC_ENDLESS, false },
+	{ "answers at length", "list_transports", RPC_LONG, false },
 	{ "answers another call", "batch_set_config", RPC_WRONG_ID, false },
 	{ "tells without being asked", "batch_set_config", RPC_NO_ID, false },
 	{ "answers twice", "batch_set_config", RPC_TWICE, false },
@@ -385,6 +386,7 @@ static const struct fault_case {
 	{ "dies later", "get_next_event", RPC_DIE, true },
 	{ "hangs later", "get_connectivity", RPC_HANG, true },
 	{ "prints garbage later", "get_connectivity", RPC_GARBAGE, true },
+	{ "tells an event without end", "get_next_event", RPC_UNENDING, true },
 };
 
 static void bears(void **state)
@@ -411,7 +413,7 @@ static json_t *make_message(json_int_t sender, const char *deviation)
 	json_t *m = json_pack("{s:i, s:I, s:s, s:s, s:b, s:b, s:b, s:s}", "chatId", 12,
 		   "fromId", sender, "text", "hello", "viewType", "Text", "isInfo", 0,
 		   "isBot", 0, "showPadlock", 1, "downloadState", "Done"),
-	       *other = json_loads(deviation, 0, NULL);
+	       *other = json_loads(deviation, JSON_ALLOW_NUL, NULL);
 
 	assert_non_null(m);
 	assert_non_null(other);
@@ -444,6 +446,9 @@ static const struct message_case {
 	    "delete_messages" },
 	{ "a word more", "{\"text\": \"/helper\"}", "[12, {\"text\": \"/helper\"}]",
 	    NULL },
+	{ "NUL in it", "{\"text\": \"a\\u0000b\"}", "[12, {\"text\": \"a\\u0000b\"}]",
+	    NULL },
+	{ "nothing but NUL", "{\"text\": \"\\u0000\"}", NULL, NULL },
 	{ "a picture",
 	    "{\"text\": \"\", \"viewType\": \"Image\", \"file\": \"/b/1.png\", "
 	    "\"fileName\": \"cat.png\"}",
@@ -514,7 +519,7 @@ static void answers(void **state)
 	assert_int_equal(json_array_size(r.server.sent), c->answer != NULL);
 	assert_int_equal(r.bot->counters.ignored, c->answer == NULL);
 	if (c->answer) {
-		json_t *want = json_loads(c->answer, 0, NULL);
+		json_t *want = json_loads(c->answer, JSON_ALLOW_NUL, NULL);
 
 		assert_non_null(want);
 		assert_true(json_equal(json_array_get(r.server.sent, 0), want));
@@ -597,6 +602,102 @@ static void an_answer_is_refused(void **state)
 	assert_int_equal(r.bot->counters.echoed, 1);
 	assert_int_equal(r.server.connections, 1);
 	relay_deinit(&r);
+}
+
+/* Anybody can write what is too long to be read: all others are answered. */
+static void a_message_without_measure(void **state)
+{
+	static const char *const methods[] = { "get_message", "get_next_event" };
+	struct relay r;
+
+	for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+		relay_init(&r);
+		add_chats(&r);
+		get_online(&r);
+		r.server.spoiled = methods[i];
+		r.server.fault = RPC_LONG;
+		r.server.times = 1;
+		rpc_server_message(&r.server, 101, make_message(11, "{}"));
+		rpc_server_message(&r.server, 102, make_message(11, "{}"));
+		await_messages(&r, 2);
+		assert_int_equal(r.bot->counters.lost, 0);
+		assert_int_equal(r.bot->counters.echoed, i == 0 ? 1 : 2);
+		assert_int_equal(r.bot->counters.ignored, i == 0 ? 1 : 0);
+		relay_deinit(&r);
+	}
+}
+
+static const struct line_case {
+	const char *name, *begin;
+	size_t filling; /* letters between begin and end */
+	const char *end;
+	enum rpc_input want;
+	uint64_t id;
+	bool too_long;
+} line_cases[] = {
+#define ANSWER "{\"jsonrpc\":\"2.0\",\"id\":"
+	{ "short", ANSWER "7,\"result\":\"", 5, "\"}\n", RPC_REPLY, 7, false },
+	{ "no end yet", ANSWER "7,\"result\":\"", 5, "\"}", RPC_MORE, 0, false },
+	{ "as long as may be", ANSWER "7,\"result\":\"", RPC_LINE_MAX - 37, "\"}\n",
+	    RPC_REPLY, 7, false },
+	{ "a byte longer", ANSWER "7,\"result\":\"", RPC_LINE_MAX - 36, "\"}\n",
+	    RPC_REPLY, 7, true },
+	{ "long", ANSWER "18446744,\"result\":\"", 3 * RPC_LINE_MAX, "\"}\n", RPC_REPLY,
+	    18446744, true },
+	{ "long, no end yet", ANSWER "7,\"result\":\"", RPC_LINE_MAX, "", RPC_MORE, 0,
+	    false },
+	{ "long, of no call", "[\"", RPC_LINE_MAX, "\"]\n", RPC_BROKEN, 0, false },
+	{ "long, of call 0", ANSWER "0,", RPC_LINE_MAX, "\n", RPC_BROKEN, 0, false },
+	{ "long, of too long an id", ANSWER "12345678901234567890,", RPC_LINE_MAX, "\n",
+	    RPC_BROKEN, 0, false },
+	{ "long, of an id in words", ANSWER "\"7\",", RPC_LINE_MAX, "\n", RPC_BROKEN, 0,
+	    false },
+	{ "too long to be passed over", ANSWER "7,\"result\":\"", RPC_SKIP_MAX, "\"}\n",
+	    RPC_BROKEN, 0, false },
+#undef ANSWER
+};
+
+static enum rpc_input feed(
+    const struct line_case *c, size_t piece, struct rpc_reply *reply)
+{
+	size_t begin = strlen(c->begin), end = strlen(c->end),
+	       len = begin + c->filling + end;
+	struct evbuffer *in = evbuffer_new();
+	enum rpc_input got = RPC_MORE;
+	struct rpc_reader reader = { 0 };
+	char *text = malloc(len);
+
+	assert_non_null(in);
+	assert_non_null(text);
+	memcpy(text, c->begin, begin);
+	memset(text + begin, 'x', c->filling);
+	memcpy(text + begin + c->filling, c->end, end);
+	for (size_t at = 0; at < len && got == RPC_MORE; at += piece) {
+		evbuffer_add(in, text + at, len - at < piece ? len - at : piece);
+		got = rpc_read(&reader, in, reply);
+		assert_true(
+		    evbuffer_get_length(in) < RPC_LINE_MAX || got == RPC_BROKEN);
+	}
+	free(text);
+	evbuffer_free(in);
+	return got;
+}
+
+static void reads_lines(void **state)
+{
+	static const size_t pieces[] = { RPC_SKIP_MAX + 1000, 16384, 999 };
+	const struct line_case *c = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(pieces); i++) {
+		struct rpc_reply reply;
+
+		assert_int_equal(feed(c, pieces[i], &reply), c->want);
+		assert_int_equal(reply.id, c->id);
+		assert_int_equal(reply.too_long, c->too_long);
+		assert_int_equal(
+		    reply.result != NULL, c->want == RPC_REPLY && !c->too_long);
+		rpc_reply_deinit(&reply);
+	}
 }
 
 static bool is_second_tick(void *arg)
@@ -699,9 +800,11 @@ int main(void)
 		{ SUPPORT_TEST(all_together_ask_too_much) },
 		{ SUPPORT_TEST(too_many_at_once) },
 		{ SUPPORT_TEST(an_answer_is_refused) },
+		{ SUPPORT_TEST(a_message_without_measure) },
 		{ SUPPORT_TEST(a_flood_of_events) },
 		{ SUPPORT_TEST(switched_off_and_on) },
 		{ SUPPORT_TEST(no_login_makes_it) },
+		{ SUPPORT_TABLE(reads_lines, line_cases) },
 		{ SUPPORT_TABLE(link_of, link_cases) },
 		{ SUPPORT_TEST(longest_link) },
 	};

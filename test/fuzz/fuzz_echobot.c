@@ -11,6 +11,7 @@
 /* What came of a run: a hash over the answers, in order. */
 struct digest {
 	uint64_t sum;
+	struct rpc_reader reader;
 	enum rpc_input last;
 };
 
@@ -47,6 +48,8 @@ static void take(struct digest *d, const struct rpc_reply *reply)
 	FUZZ_CHECK(reply->id > 0);
 	add(d, reply->id);
 	add(d, reply->result != NULL);
+	add(d, reply->too_long);
+	FUZZ_CHECK(!reply->too_long || !reply->result);
 	if (!reply->result) {
 		for (const char *p = reply->why; *p; p++)
 			FUZZ_CHECK(*p >= ' ' && *p <= '~');
@@ -65,7 +68,8 @@ static void drain(struct digest *d, struct evbuffer *in)
 {
 	struct rpc_reply reply;
 
-	while (d->last != RPC_BROKEN && (d->last = rpc_read(in, &reply)) == RPC_REPLY) {
+	while (d->last != RPC_BROKEN &&
+	       (d->last = rpc_read(&d->reader, in, &reply)) == RPC_REPLY) {
 		take(d, &reply);
 		rpc_reply_deinit(&reply);
 	}

@@ -16,6 +16,7 @@
 #include "test/support.h"
 
 #define PICTURE_BYTES 300000 /* clients fetch it as a second message */
+#define TEXT_BYTES    900000
 #define ONLINE_S      60
 
 static struct private_relay relay;
@@ -158,6 +159,19 @@ static void sends_a_picture_back(void **state)
 	deltachat_message_deinit(&m);
 }
 
+/* The bot's program tells it in one line of JSON, which nobody wants to read. */
+static void bears_a_text_without_measure(void **state)
+{
+	char *text = malloc(TEXT_BYTES + 1);
+
+	assert_non_null(text);
+	memset(text, 'a', TEXT_BYTES);
+	text[TEXT_BYTES] = '\0';
+	assert_done(deltachat_send(guest, chat, text, NULL) > 0);
+	free(text);
+	expect_text("and now?", "and now?");
+}
+
 static void comes_back(void **state)
 {
 	private_part(&relay, "kill", "bot");
@@ -172,6 +186,7 @@ int main(void)
 		{ SUPPORT_TEST(sends_text_back) },
 		{ SUPPORT_TEST(helps) },
 		{ SUPPORT_TABLE(sends_a_picture_back, picture_cases) },
+		{ SUPPORT_TEST(bears_a_text_without_measure) },
 		{ SUPPORT_TEST(comes_back) },
 	};
 	char options[1024];
