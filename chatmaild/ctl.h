@@ -48,6 +48,9 @@ enum ctl_exit ctl_ask(
 struct ctl_link;
 struct ctl_link *ctl_link_open(struct ctl *c, bool tell); /* NULL: no daemon */
 void ctl_link_close(struct ctl_link *link);               /* accepts NULL */
+
+/* For who draws meanwhile: trouble is not told, no answer is waited for long. */
+void ctl_link_hush(struct ctl_link *link);
 enum ctl_exit ctl_link_ask(
     struct ctl_link *link, json_t *request, ctl_line *line, void *arg, json_t **reply);
 

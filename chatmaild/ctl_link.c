@@ -3,12 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "chatmaild/ctl.h"
 
+#define HUSHED_WAIT_S 2
+
 struct ctl_link {
 	int fd;
+	bool hushed;
 	FILE *in;
 	char *line; /* getline()'s */
 	size_t size;
@@ -60,6 +64,15 @@ void ctl_link_close(struct ctl_link *link)
 	free(link);
 }
 
+void ctl_link_hush(struct ctl_link *link)
+{
+	static const struct timeval wait = { .tv_sec = HUSHED_WAIT_S };
+
+	link->hushed = true;
+	setsockopt(link->fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+	setsockopt(link->fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
+}
+
 static int put_text(const char *text, size_t len, void *arg)
 {
 	const struct ctl_link *link = arg;
@@ -97,8 +110,10 @@ enum ctl_exit ctl_link_ask(
 			return CTL_OK;
 		}
 		if (ok || !value) {
-			ctl_error("%s", value ? ctl_text(value, "error")
-					      : "the daemon's answer is no JSON");
+			if (!link->hushed)
+				ctl_error("%s", value
+						    ? ctl_text(value, "error")
+						    : "the daemon's answer is no JSON");
 			json_decref(value);
 			return CTL_FAILED;
 		}
@@ -106,7 +121,9 @@ enum ctl_exit ctl_link_ask(
 			line(arg, value);
 		json_decref(value);
 	}
-	ctl_error("the daemon ended before it answered; see journalctl -u chatmaild");
+	if (!link->hushed)
+		ctl_error(
+		    "the daemon ended before it answered; see journalctl -u chatmaild");
 	return CTL_FAILED;
 }
 

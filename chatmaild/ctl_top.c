@@ -1,6 +1,7 @@
 /*
  * chatmailctl top: what the relay does, drawn anew each second. The numbers are those of
- * the daemon's metrics; pages of the last minute are kept to tell how fast they grow.
+ * the daemon's metrics; pages of the last minute are kept to tell how fast they grow. A daemon
+ * that goes is waited for.
  */
 #include <errno.h>
 #include <poll.h>
@@ -29,8 +30,9 @@
 
 struct top {
 	struct ctl *ctl;
-	struct ctl_link *link;
-	char *page[PAGES]; /* [0] is the newest; NULL: not so long ago */
+	struct ctl_link *link; /* NULL: there is none just now */
+	time_t gone;           /* since then the daemon does not answer; 0: it does */
+	char *page[PAGES];     /* [0] is the newest; NULL: not so long ago */
 	const char *domain;
 	int signals; /* descriptor */
 	struct termios before;
@@ -250,20 +252,41 @@ static void put_latencies(const struct top *t, struct picture *p)
 
 /* --- the picture --------------------------------------------------------------------- */
 
+static const char *clock_time(char buf[CTL_WORDS_MAX], time_t when)
+{
+	struct tm tm;
+
+	if (!localtime_r(&when, &tm) || !strftime(buf, CTL_WORDS_MAX, "%H:%M:%S", &tm))
+		buf[0] = '\0';
+	return buf;
+}
+
+static void put_first_line(const struct top *t, struct picture *p)
+{
+	char clock[CTL_WORDS_MAX], up[CTL_WORDS_MAX], size[CTL_WORDS_MAX];
+	const char *page = t->page[0];
+	time_t now = time(NULL);
+
+	if (t->gone)
+		put_line(p,
+		    "%s  chatmaild does not answer since %s; systemctl start chatmaild "
+		    " "
+		    "(q quits)",
+		    t->domain, clock_time(clock, t->gone));
+	else
+		put_line(p, "%s  %s  up %s  %s of memory  (q quits)", t->domain,
+		    clock_time(clock, now),
+		    ctl_span(up, now - (int64_t)samples_sum(
+					   page, "chatmail_start_time_seconds", NULL)),
+		    ctl_size(size, (uint64_t)samples_sum(
+				       page, "chatmail_resident_memory_bytes", NULL)));
+}
+
 static void put_head(const struct top *t, struct picture *p)
 {
 	const char *page = t->page[0];
-	char clock[32] = "", up[CTL_WORDS_MAX], size[CTL_WORDS_MAX];
-	time_t now = time(NULL);
-	struct tm tm;
 
-	if (localtime_r(&now, &tm))
-		strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
-	put_line(p, "%s  %s  up %s  %s of memory  (q quits)", t->domain, clock,
-	    ctl_span(up,
-		now - (int64_t)samples_sum(page, "chatmail_start_time_seconds", NULL)),
-	    ctl_size(size,
-		(uint64_t)samples_sum(page, "chatmail_resident_memory_bytes", NULL)));
+	put_first_line(t, p);
 	put_line(p,
 	    "%.0f accounts  %.0f connections  %.0f notifications waiting  slowest turn "
 	    "%.1f ms",
@@ -291,22 +314,59 @@ static void draw(const struct top *t)
 	fflush(stdout);
 }
 
-/* Ask for a new page. */
-static enum ctl_exit look(struct top *t)
+static json_t *request(void)
 {
-	json_t *reply;
-	enum ctl_exit rc = ctl_link_ask(
-	    t->link, json_pack("{s:s}", "command", "metrics"), NULL, NULL, &reply);
+	return json_pack("{s:s}", "command", "metrics");
+}
 
-	if (rc != CTL_OK)
-		return rc;
+static void forget_pages(struct top *t)
+{
+	for (size_t i = 0; i < PAGES; i++) {
+		free(t->page[i]);
+		t->page[i] = NULL;
+	}
+}
+
+/* Takes reply. */
+static void keep_page(struct top *t, json_t *reply)
+{
 	free(t->page[PAGES - 1]);
 	memmove(&t->page[1], &t->page[0], (PAGES - 1) * sizeof(t->page[0]));
 	t->page[0] = strdup(ctl_text(reply, "metrics"));
 	if (!t->page[0])
 		abort();
 	json_decref(reply);
-	return CTL_OK;
+}
+
+static bool ask(struct top *t, json_t **reply)
+{
+	if (!t->link) {
+		t->link = ctl_link_open(t->ctl, false);
+		if (!t->link)
+			return false;
+		ctl_link_hush(t->link);
+	}
+	if (ctl_link_ask(t->link, request(), NULL, NULL, reply) == CTL_OK)
+		return true;
+	ctl_link_close(t->link);
+	t->link = NULL;
+	return false;
+}
+
+/* Have a new page. Of a time without one it is not known what went on. */
+static void look(struct top *t)
+{
+	json_t *reply;
+
+	if (!ask(t, &reply)) {
+		if (!t->gone)
+			t->gone = time(NULL);
+		return;
+	}
+	if (t->gone)
+		forget_pages(t);
+	t->gone = 0;
+	keep_page(t, reply);
 }
 
 /* --- the terminal -------------------------------------------------------------------- */
@@ -346,6 +406,14 @@ static int64_t monotonic_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* Seconds that a daemon did not answer in are not made up for. */
+static int64_t next_second(int64_t last)
+{
+	int64_t next = last + INTERVAL_MS, now = monotonic_ms();
+
+	return next > now ? next : now + INTERVAL_MS;
+}
+
 /* Wait until next; true if the user, or whoever sends signals, has enough. */
 static bool wait_until(struct top *t, int64_t next)
 {
@@ -375,29 +443,24 @@ enum ctl_exit ctl_top(struct ctl *c)
 {
 	struct top t = { .ctl = c };
 	int64_t next = monotonic_ms();
-	enum ctl_exit rc;
+	json_t *reply;
 
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) {
 		ctl_error("top draws on a terminal, and there is none");
 		return CTL_FAILED;
 	}
 	t.domain = ctl_config(c)->mail_domain;
-	t.link = ctl_link_open(c, true);
-	if (!t.link)
+	if (ctl_ask(c, request(), NULL, NULL, &reply) != CTL_OK)
 		return CTL_FAILED;
+	keep_page(&t, reply);
 	terminal_begin(&t);
-	do {
-		rc = look(&t);
-		if (rc != CTL_OK)
-			break;
+	draw(&t);
+	while (!wait_until(&t, next = next_second(next))) {
+		look(&t);
 		draw(&t);
-		next += INTERVAL_MS;
-	} while (!wait_until(&t, next));
+	}
 	terminal_end(&t);
-	if (rc != CTL_OK)
-		ctl_error("the daemon is gone");
-	for (size_t i = 0; i < PAGES; i++)
-		free(t.page[i]);
+	forget_pages(&t);
 	ctl_link_close(t.link);
-	return rc;
+	return CTL_OK;
 }

@@ -23,7 +23,7 @@ RELAY_PACKAGES=(
 
 # The peers of flow tests that are not of our making.
 # shellcheck disable=SC2034
-PEER_PACKAGES=(nghttp2-server nsd)
+PEER_PACKAGES=(nghttp2-server nsd tmux)
 
 # What the tests need beyond these.
 # shellcheck disable=SC2034
