@@ -14,7 +14,18 @@ enum step {
 };
 
 /* Where a header has what: GNU tar's src/tar.h, struct posix_header. */
-enum { NAME = 0, SIZE = 124, SUM = 148, TYPE = 156, MAGIC = 257 };
+enum {
+	NAME = 0,
+	MODE = 100,
+	SIZE = 124,
+	SUM = 148,
+	TYPE = 156,
+	LINK = 157,
+	MAGIC = 257
+};
+
+#define LINK_LEN  100
+#define MODE_SUID 06000 /* and as the group */
 
 struct archive {
 	enum step step;
@@ -26,7 +37,8 @@ struct archive {
 	unsigned zeros;         /* blocks of zeros in a row */
 	uint64_t left, padding; /* bytes of the body that are to come */
 	struct text *keep;      /* where the body goes; NULL: nowhere */
-	struct text name;       /* a long one, for the member that follows */
+	struct text name, link; /* long ones, for the member that follows */
+	char odd[128];          /* the name of what a backup has not */
 	struct text info, manifest;
 	struct archive_counts counts;
 };
@@ -47,6 +59,7 @@ void archive_free(struct archive *a)
 		return;
 	EVP_MD_CTX_free(a->hash);
 	text_free(&a->name);
+	text_free(&a->link);
 	text_free(&a->info);
 	text_free(&a->manifest);
 	free(a);
@@ -129,6 +142,12 @@ bool archive_info(const struct archive *a, const char *key, struct span *value)
 	return find_line(&a->info, key, value);
 }
 
+static bool is_below(struct span name, struct span directory)
+{
+	return name.len > directory.len && name.data[directory.len] == '/' &&
+	       span_equal(span_make(name.data, directory.len), directory);
+}
+
 /* Files outside of the mailboxes are only weighed. */
 static void count_file(struct archive *a, struct span name, uint64_t size)
 {
@@ -139,9 +158,7 @@ static void count_file(struct archive *a, struct span name, uint64_t size)
 	if (!archive_info(a, "mailboxes", &mailboxes) || mailboxes.len == 0)
 		return;
 	mailboxes = span_skip(mailboxes, 1);
-	if (name.len <= mailboxes.len ||
-	    !span_equal(span_make(name.data, mailboxes.len), mailboxes) ||
-	    name.data[mailboxes.len] != '/')
+	if (!is_below(name, mailboxes))
 		return;
 	name = span_skip(name, mailboxes.len + 1);
 	while (span_cut(&name, '/', &part)) {
@@ -153,16 +170,92 @@ static void count_file(struct archive *a, struct span name, uint64_t size)
 	a->counts.messages += span_is(parent, "cur") || span_is(parent, "new");
 }
 
-/* A member that is no long name begins. */
-static void begin_member(struct archive *a, char type, uint64_t size)
+/* From a directory so many levels deep: does path stay below the archive's top? */
+static bool stays_inside(struct span path, unsigned depth)
 {
-	const char *plain = (const char *)a->block + NAME;
-	struct span name = text_span(&a->name);
+	struct span part;
 
-	if (name.len == 0)
-		name = span_make(plain, strnlen(plain, 100));
-	else
-		name.len = strnlen(name.data, name.len);
+	if (path.len == 0 || path.data[0] == '/')
+		return false;
+	while (span_cut(&path, '/', &part)) {
+		if (!span_is(part, ".."))
+			depth += part.len > 0 && !span_is(part, ".");
+		else if (depth <= 1)
+			return false;
+		else
+			depth--;
+	}
+	return true;
+}
+
+static unsigned parents_of(struct span name)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < name.len; i++)
+		n += name.data[i] == '/';
+	return n;
+}
+
+/* Could it, unpacked, be or lead to what is not in the archive? And what is for mail is plain. */
+static bool is_safe(struct archive *a, char type, struct span name, struct span link)
+{
+	struct span mailboxes;
+	uint64_t mode;
+
+	if (!stays_inside(name, 0))
+		return false;
+	switch (type) {
+	case '0':
+	case '\0':
+		return read_number(a->block + MODE, 8, &mode) && !(mode & MODE_SUID);
+	case '1':
+		return stays_inside(link, 0);
+	case '2':
+		if (archive_info(a, "mailboxes", &mailboxes) && mailboxes.len > 1 &&
+		    is_below(name, span_skip(mailboxes, 1)))
+			return false;
+		return stays_inside(link, parents_of(name));
+	case '5':
+		return true;
+	default: /* devices, pipes, whatever will be */
+		return false;
+	}
+}
+
+/* What is said of it must do nothing to a terminal. */
+static const char *refuse_member(struct archive *a, struct span name)
+{
+	static const char what[] = "no backup has such a member: ";
+	size_t n = strlen(what);
+
+	memcpy(a->odd, what, n);
+	for (size_t i = 0; i < name.len && n + 1 < sizeof(a->odd); i++, n++)
+		a->odd[n] =
+		    name.data[i] > ' ' && name.data[i] < 0x7f ? name.data[i] : '?';
+	a->odd[n] = '\0';
+	return a->odd;
+}
+
+/* The long one that came before, or else that of the header. */
+static struct span name_of(const struct text *before, const unsigned char *field)
+{
+	const char *plain = (const char *)field;
+
+	if (before->len > 0)
+		return span_make(before->data, strnlen(before->data, before->len));
+	return span_make(plain, strnlen(plain, LINK_LEN));
+}
+
+/* A member that is no long name begins. NULL, or what is wrong with it. */
+static const char *begin_member(struct archive *a, char type, uint64_t size)
+{
+	struct span name = name_of(&a->name, a->block + NAME);
+	struct span link = name_of(&a->link, a->block + LINK);
+	const char *wrong = NULL;
+
+	if (!is_safe(a, type, name, link))
+		wrong = refuse_member(a, name);
 	if (span_is(name, ARCHIVE_MANIFEST)) {
 		digest(a, a->sha256);
 		a->keep = &a->manifest;
@@ -172,11 +265,14 @@ static void begin_member(struct archive *a, char type, uint64_t size)
 		count_file(a, name, type == '1' ? 0 : size);
 	}
 	text_free(&a->name);
+	text_free(&a->link);
+	return wrong;
 }
 
 static const char *take_header(struct archive *a)
 {
 	char type = (char)a->block[TYPE];
+	const char *wrong = NULL;
 	uint64_t size;
 
 	if (a->zeros == 1)
@@ -189,10 +285,14 @@ static const char *take_header(struct archive *a)
 		return "there are members behind its manifest";
 	if (type == 'L')
 		a->keep = &a->name;
-	else if (type != 'K')
-		begin_member(a, type, size);
+	else if (type == 'K')
+		a->keep = &a->link;
+	else
+		wrong = begin_member(a, type, size);
+	if (wrong)
+		return wrong;
 	if (a->keep && (size > ARCHIVE_TEXT_MAX ||
-			   (a->keep == &a->name && size > ARCHIVE_NAME_MAX)))
+			   ((type == 'L' || type == 'K') && size > ARCHIVE_NAME_MAX)))
 		return "a name or a text in it is too long";
 	if (a->keep)
 		text_free(a->keep);
@@ -219,7 +319,7 @@ static size_t feed_header(struct archive *a, struct span bytes, struct text *out
 		a->wrong = take_header(a);
 		if (out && !a->wrong)
 			text_add_span(out, span_make((char *)a->block, BLOCK));
-	} else if (a->name.len > 0) {
+	} else if (a->name.len > 0 || a->link.len > 0) {
 		a->wrong = "a name in it belongs to nothing";
 	} else if (++a->zeros == 2) {
 		a->step = STEP_END;

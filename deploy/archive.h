@@ -1,6 +1,10 @@
 /*
  * A backup: a tar archive as GNU tar writes it (the GNU format of tar(5)), read while it
- * passes. Two members are ours: the first one, ARCHIVE_INFO, says whose it is; the last one,
+ * passes. It holds files, directories, hard links, and, but among mailboxes, symbolic links;
+ * none of them, and no target of a link, is absolute or climbs out of the archive by "..", and
+ * no file has a set-user-ID bit: anything else makes it a wrong one.
+ *
+ * Two members are ours: the first one, ARCHIVE_INFO, says whose it is; the last one,
  * ARCHIVE_MANIFEST, holds the SHA-256 of all before it, and counts. So an archive that was
  * cut or changed is told from a whole one, and any tar can unpack it.
  */

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -72,8 +73,9 @@ static bool take(void *backup, struct span bytes)
 static bool start_program(struct backup *b)
 {
 	const char *age[] = { "age", "--encrypt", "--recipient", b->o->age, NULL };
-	const char *gpg[] = { "gpg", "--batch", "--quiet", "--encrypt", "--recipient",
-		b->o->gpg, NULL };
+	/* Mail is encrypted already: it gets no smaller. */
+	const char *gpg[] = { "gpg", "--batch", "--quiet", "--compress-algo", "none",
+		"--encrypt", "--recipient", b->o->gpg, NULL };
 	const char *const *argv = b->o->age ? age : gpg;
 	int pipes[2];
 
@@ -99,7 +101,10 @@ static bool open_file(struct backup *b)
 		say_bad("%s: is there already", path);
 		return false;
 	}
-	b->file = open(b->part, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	/* What a broken-off one left may be readable for others. */
+	unlink(b->part);
+	b->file =
+	    open(b->part, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (b->file < 0) {
 		say_bad("%s: %s", b->part, strerror(errno));
 		return false;
@@ -180,6 +185,23 @@ static bool fetch(struct backup *b, const struct config *config, struct host *ho
 	return good;
 }
 
+/* That of path: then its new name stands on the disk, too. */
+static bool sync_directory(const char *path)
+{
+	char *copy = strdup(path);
+	int fd;
+	bool good;
+
+	if (!copy)
+		abort();
+	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	good = fd >= 0 && fsync(fd) == 0;
+	if (fd >= 0)
+		close(fd);
+	free(copy);
+	return good;
+}
+
 static bool finish(struct backup *b)
 {
 	struct archive_counts n = archive_counts(b->archive);
@@ -192,7 +214,7 @@ static bool finish(struct backup *b)
 	if (!good)
 		say_bad("%s: %s", b->part, strerror(b->error));
 	good = close_file(b) && good && (encrypted || read_again(b));
-	if (good && rename(b->part, b->o->path) < 0) {
+	if (good && (rename(b->part, b->o->path) < 0 || !sync_directory(b->o->path))) {
 		say_bad("%s: %s", b->o->path, strerror(errno));
 		good = false;
 	}

@@ -1,29 +1,34 @@
 /*
  * cmdeploy migrate: a relay from one server to another. Without --switch only mailboxes are
  * copied, while the old server works, as often as one likes. With it the old server's mail is
- * stopped, what is left is copied, and the new one has all that it needs to be activated.
+ * stopped, what is left is copied, and the new one's mail is started.
  */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "deploy/backup.h"
 #include "deploy/command.h"
+#include "deploy/forward.h"
 #include "deploy/quote.h"
 #include "deploy/sync.h"
 
-#define ERROR_MAX SYNC_ERROR_MAX
+#define ERROR_MAX                                                                      \
+	(SYNC_ERROR_MAX > FORWARD_ERROR_MAX ? SYNC_ERROR_MAX : FORWARD_ERROR_MAX)
 
 struct migration {
 	struct command_common common;
 	const char *old_name, *new_name;
-	bool is_switch;
+	const char *address; /* of the new one, to forward to */
+	bool is_switch, is_forward;
 	const struct config *config;
 	struct host *old_host, *new_host;
 	struct progress *progress;
-	uint64_t sent; /* bytes */
-	bool stopped;  /* mail on the old server */
+	uint64_t sent;           /* bytes */
+	struct timespec stopped; /* when mail on the old server was; 0: it runs */
+	double away;             /* seconds without mail */
 };
 
 static const char old_ready[] =
@@ -41,8 +46,9 @@ static const char old_ready[] =
     "run'\n";
 
 /*
- * What the old server does not have is deleted on the new one: so that must be either empty or
- * one that this command has filled.
+ * What the old server does not have is deleted on the new one: so that must be either empty, but
+ * for the echo bot's account, which the daemon makes by itself, or one that this command has
+ * filled.
  */
 static const char new_ready[] =
     "refuse() {\n"
@@ -57,33 +63,72 @@ static const char new_ready[] =
     "		refuse \"$unit runs there: is this the new server?\"\n"
     "done\n"
     "if [ ! -e \"$state/migrating\" ]; then\n"
-    "	[ -z \"$(find \"$mailboxes\" -mindepth 1 -print -quit)\" ] ||\n"
+    "	[ -z \"$(find \"$mailboxes\" -mindepth 1 -maxdepth 1 ! -name 'echo@*' -print "
+    "-quit)\" ] ||\n"
     "		refuse \"there are accounts of its own in $mailboxes\"\n"
     "	: >\"$state/migrating\"\n"
     "fi\n";
 
+/* To enable and disable units takes seconds: not while mail is away. */
 static const char stop_old[] =
-    "systemctl disable --now -q postfix.service postfix@-.service dovecot.service\n"
-    "systemctl stop chatmaild.socket chatmaild-filter.socket chatmaild-http.socket \\\n"
+    "systemctl stop postfix.service postfix@-.service dovecot.service \\\n"
+    "	chatmail-echobot.socket 'chatmail-echobot@*.service'\n"
+    "systemctl stop chatmaild.socket chatmaild-filter.socket "
+    "chatmaild-http.socket \\\n"
     "	chatmaild.service\n";
+
+/*
+ * Not after a restart either: notifications would be sent twice, and the echo bot would answer
+ * beside the new one.
+ */
+static const char disable_old[] =
+    "for unit in postfix.service dovecot.service chatmail-echobot.socket \\\n"
+    "	chatmaild.socket chatmaild-filter.socket chatmaild-http.socket "
+    "chatmaild.service; do\n"
+    "	! systemctl is-enabled -q \"$unit\" 2>/dev/null || set -- \"$@\" \"$unit\"\n"
+    "done\n"
+    "[ $# -eq 0 ] || systemctl disable -q \"$@\"\n";
+
+static const char enable_new[] =
+    "systemctl enable -q dovecot.service postfix.service\n";
 
 static const char stop_new[] =
     "systemctl stop chatmaild.socket chatmaild-filter.socket \\\n"
     "	chatmaild-http.socket chatmaild.service\n";
 
-/* Postfix renames at its start what has the number of another file (postsuper(1)). */
-static const char queue[] = "cd /var/spool/postfix\n";
-static const char pack_queue[] = "tar --create --format=gnu active bounce defer "
-				 "deferred hold incoming maildrop trace\n";
+/*
+ * What was running read other keys and certificates. All of it, or nothing: as long as no
+ * mail came here, all may be done again.
+ */
+static const char start_new[] =
+    "trap 'systemctl stop postfix.service postfix@-.service dovecot.service' EXIT\n"
+    "systemctl try-reload-or-restart nginx.service\n"
+    "for unit in chatmail-opendkim@sign.service chatmail-opendkim@verify.service \\\n"
+    "	chatmaild.socket chatmaild-filter.socket chatmaild-http.socket "
+    "chatmaild.service; do\n"
+    "	! systemctl is-enabled -q \"$unit\" || set -- \"$@\" \"$unit\"\n"
+    "done\n"
+    "systemctl restart \"$@\" dovecot.service postfix.service postfix@-.service\n"
+    "rm -f \"$state/migrating\"\n"
+    "trap - EXIT\n";
+
+/*
+ * Postfix renames at its start what has the number of another file (postsuper(1)). What an
+ * earlier switch left on the new server may have been delivered by the old one since.
+ */
+static const char queue[] =
+    "cd /var/spool/postfix\n"
+    "set -- active bounce defer deferred hold incoming maildrop trace\n";
+static const char pack_queue[] = "tar --create --format=gnu \"$@\"\n";
 static const char unpack_queue[] =
+    "find \"$@\" -type f -delete\n"
     "tar --extract --preserve-permissions --same-owner\n";
 
 static const char counts[] =
     "find \"$mailboxes\" -mindepth 2 -maxdepth 2 -name password | wc -l\n"
     "find \"$mailboxes\" -type f -regex '.*/\\(cur\\|new\\)/[^/]*' | wc -l\n";
 
-static const char last[] =
-    "rm -f \"$state/migrating\"\n"
+static const char addresses[] =
     "ip -o address show scope global | awk '{ sub(\"/.*\", \"\", $4); print $4 }'\n";
 
 static char *make_script(const struct migration *m, const char *body)
@@ -122,12 +167,6 @@ static bool do_there(
 	return good;
 }
 
-static bool are_ready(struct migration *m, char error[ERROR_MAX])
-{
-	return do_there(m, m->old_host, old_ready, error) &&
-	       do_there(m, m->new_host, new_ready, error);
-}
-
 static bool copy_mailboxes(struct migration *m, char error[ERROR_MAX])
 {
 	struct sync s = { .from = m->old_host,
@@ -143,8 +182,37 @@ static bool copy_mailboxes(struct migration *m, char error[ERROR_MAX])
 
 static bool stop_mail(struct migration *m, char error[ERROR_MAX])
 {
-	m->stopped = true;
+	clock_gettime(CLOCK_MONOTONIC, &m->stopped);
 	return do_there(m, m->old_host, stop_old, error);
+}
+
+static bool start_mail(struct migration *m, char error[ERROR_MAX])
+{
+	return do_there(m, m->new_host, start_new, error);
+}
+
+static bool settle(struct migration *m, char error[ERROR_MAX])
+{
+	return do_there(m, m->old_host, disable_old, error) &&
+	       do_there(m, m->new_host, enable_new, error);
+}
+
+static struct forward forward_of(const struct migration *m)
+{
+	return (struct forward){ .from = m->old_host,
+		.to = m->new_host,
+		.cert_path = m->config->tls_cert_path,
+		.address = m->address,
+		.progress = m->progress };
+}
+
+static bool are_ready(struct migration *m, char error[ERROR_MAX])
+{
+	struct forward f = forward_of(m);
+
+	return do_there(m, m->old_host, old_ready, error) &&
+	       do_there(m, m->new_host, new_ready, error) &&
+	       (!m->is_forward || forward_check(&f, error));
 }
 
 static bool copy_queue(struct migration *m, char error[ERROR_MAX])
@@ -211,6 +279,7 @@ static const struct step switch_steps[] = {
 	{ "copy the queue", copy_queue },
 	{ "copy keys, certificates, database", copy_state },
 	{ "count accounts and messages", compare_counts },
+	{ "start mail on the new server", start_mail },
 };
 
 static bool run_steps(struct migration *m, const struct step *steps, size_t n)
@@ -228,48 +297,101 @@ static bool run_steps(struct migration *m, const struct step *steps, size_t n)
 	return good;
 }
 
-static bool tell_rest(struct migration *m)
+static bool forward(struct migration *m, char error[ERROR_MAX])
+{
+	struct forward f = forward_of(m);
+
+	return forward_start(&f, error);
+}
+
+/* What follows when the relay has moved: it is live on the new server, whatever fails. */
+static bool run_late(struct migration *m, const char *what,
+    bool (*run)(struct migration *m, char error[ERROR_MAX]), const char *remedy)
+{
+	char error[ERROR_MAX] = "";
+	bool good;
+
+	progress_begin(m->progress, what);
+	good = run(m, error);
+	progress_end(m->progress, good, NULL);
+	if (!good)
+		say_bad("%s; all else is done, and this by: %s", error, remedy);
+	return good;
+}
+
+static void note_end(struct migration *m)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	m->away = (double)(now.tv_sec - m->stopped.tv_sec) +
+		  (double)(now.tv_nsec - m->stopped.tv_nsec) / 1e9;
+}
+
+static bool tell_addresses(struct migration *m)
 {
 	char error[ERROR_MAX];
 	struct host_reply reply;
 	struct span rest, address;
-	bool good = run_there(m, m->new_host, last, &reply, error);
+	bool good = run_there(m, m->new_host, addresses, &reply, error);
 
-	if (!good) {
+	if (!good)
 		say_bad("%s", error);
-		host_reply_free(&reply);
-		return false;
-	}
-	say_good(
-	    "All of %s is on %s. What remains:", m->config->mail_domain, m->new_name);
-	say("1. cmdeploy run --skip-dns-check --ssh-host %s", m->new_name);
-	say("2. Let the name lead there:");
 	rest = text_span(&reply.out);
-	while (span_cut(&rest, '\n', &address)) {
+	while (good && span_cut(&rest, '\n', &address)) {
 		bool six = address.len > 0 && memchr(address.data, ':', address.len);
 
 		if (address.len > 0)
 			say("   %s. %s %.*s", m->config->mail_domain_bare,
 			    six ? "AAAA" : "A", SPAN_ARG(address));
 	}
-	say("3. cmdeploy dns");
-	say("Do not start Postfix on %s again: its queue was copied.", m->old_name);
 	host_reply_free(&reply);
-	return true;
+	return good;
 }
 
-static bool migrate(struct migration *m)
+static bool tell_rest(struct migration *m, bool forwards)
 {
-	if (m->is_switch) {
-		if (run_steps(m, switch_steps,
-			sizeof(switch_steps) / sizeof(switch_steps[0])))
-			return tell_rest(m);
-		if (m->stopped)
+	bool good;
+
+	say_good("All of %s is on %s, and mail runs there; it was away for %.1f s. "
+		 "What remains:",
+	    m->config->mail_domain, m->new_name, m->away);
+	say("1. cmdeploy run --skip-dns-check --ssh-host %s", m->new_name);
+	say("2. Let the name lead there:");
+	good = tell_addresses(m);
+	say("3. cmdeploy dns");
+	if (forwards)
+		say("4. When the old records have expired everywhere: cmdeploy forward "
+		    "--stop %s",
+		    m->old_name);
+	say("Do not start Postfix on %s again: its queue was copied.", m->old_name);
+	return good;
+}
+
+static bool switch_over(struct migration *m)
+{
+	bool forwards, settled;
+
+	if (!run_steps(
+		m, switch_steps, sizeof(switch_steps) / sizeof(switch_steps[0]))) {
+		if (m->stopped.tv_sec != 0)
 			say_bad("Mail on %s is stopped. Do this again; or to go back: "
 				"cmdeploy run --ssh-host %s",
 			    m->old_name, m->old_name);
 		return false;
 	}
+	forwards = m->is_forward && run_late(m, "forward from the old server", forward,
+					"cmdeploy forward OLD NEW");
+	note_end(m);
+	settled = run_late(m, "settle on both servers", settle,
+	    "systemctl disable, on the old server, of postfix, dovecot and chatmaild");
+	return tell_rest(m, forwards) && forwards == m->is_forward && settled;
+}
+
+static bool migrate(struct migration *m)
+{
+	if (m->is_switch)
+		return switch_over(m);
 	if (!run_steps(m, copy_steps, sizeof(copy_steps) / sizeof(copy_steps[0])))
 		return false;
 	say_good("%" PRIu64 " MiB were copied. Again takes less; add --switch to move.",
@@ -296,6 +418,11 @@ static int run(int argc, char **argv)
 	const struct command_option own[] = {
 		{ "switch", NULL, "stop mail on OLD and copy all that is left",
 		    &m.is_switch, NULL },
+		{ "forward", NULL,
+		    "with --switch: OLD hands connections on until the DNS has moved",
+		    &m.is_forward, NULL },
+		{ "address", "IP", "with --forward: of NEW, as OLD reaches it", NULL,
+		    &m.address },
 	};
 	struct config *config;
 	int status;
@@ -303,6 +430,11 @@ static int run(int argc, char **argv)
 	if (!command_parse(&migrate_command, own, sizeof(own) / sizeof(own[0]),
 		&m.common, 2, 2, argc, argv, &status))
 		return status;
+	if ((m.is_forward && !m.is_switch) || (m.address && !m.is_forward)) {
+		say_bad("cmdeploy migrate: --forward goes with --switch, --address "
+			"with --forward");
+		return COMMAND_USAGE;
+	}
 	m.old_name = argv[optind];
 	m.new_name = argv[optind + 1];
 	config = command_load_config(&m.common);
@@ -320,7 +452,7 @@ static int run(int argc, char **argv)
 
 const struct command migrate_command = {
 	.name = "migrate",
-	.arguments = "[--switch] OLD NEW",
+	.arguments = "[--switch [--forward]] OLD NEW",
 	.summary = "The relay from one server to another; both reached by ssh.",
 	.run = run,
 };

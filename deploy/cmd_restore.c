@@ -17,6 +17,8 @@
 #include "deploy/program.h"
 #include "deploy/progress.h"
 
+#define FORMAT "1" /* of archives that can be read */
+
 struct options {
 	struct command_common common;
 	const char *ssh_host, *identity;
@@ -98,6 +100,12 @@ static bool judge_info(struct restore *r, const struct archive *a)
 	const struct config *config = r->config;
 	struct span value = span_of("?");
 
+	if (archive_info(a, "chatmail-backup", &value) && !span_is(value, FORMAT)) {
+		say_bad("%s is of a newer cmdeploy: its format is %.*s, and this one "
+			"reads " FORMAT,
+		    r->o->path, SPAN_ARG(value));
+		return false;
+	}
 	if (!archive_info(a, "domain", &value) ||
 	    !span_is(value, config->mail_domain)) {
 		say_bad("%s is a backup of %.*s, but %s is of %s", r->o->path,
@@ -122,16 +130,18 @@ static bool read_through(struct restore *r)
 	struct source s;
 	char bytes[65536];
 	ssize_t n = 0;
-	bool good = source_open(r->o, &s);
+	bool good = source_open(r->o, &s), closed;
 
 	while (good && !wrong && !host_interrupted(r->host) &&
 	       (n = read(s.fd, bytes, sizeof(bytes))) > 0) {
 		wrong = archive_feed(a, span_make(bytes, (size_t)n), NULL);
 		progress_line(r->progress, NULL);
 	}
-	if (good && !wrong)
-		wrong = n < 0 ? strerror(errno) : archive_verify(a);
-	good = source_close(&s) && good;
+	if (n < 0)
+		wrong = strerror(errno);
+	closed = source_close(&s); /* the program fails, too, if it is not heard out */
+	if (good && !wrong && !host_interrupted(r->host))
+		wrong = closed ? archive_verify(a) : "it could not be decrypted";
 	if (wrong)
 		say_bad("%s cannot be restored: %s", r->o->path, wrong);
 	good = good && !wrong && judge_info(r, a);

@@ -19,6 +19,7 @@ static const struct command *const commands[] = {
 	&backup_command,
 	&restore_command,
 	&migrate_command,
+	&forward_command,
 	&give_back_command,
 	&bench_command,
 	&webdev_command,

@@ -189,10 +189,13 @@ static void tell_process(struct preflight *p, bool *in_the_way, size_t i)
 		text_printf(&list, "%s%u", k > 0 ? ", " : "", ports.port[k]);
 	preflight_hinder(p,
 	    "Port%s %s of the server %s taken by %s; a relay needs %s. Stop that "
-	    "service "
-	    "and disable it, or remove its package.",
+	    "service and disable it, or remove its package.%s",
 	    ports.n > 1 ? "s" : "", list.data, ports.n > 1 ? "are" : "is", process,
-	    ports.n > 1 ? "them" : "it");
+	    ports.n > 1 ? "them" : "it",
+	    /* Of a relay's own nginx these are not. */
+	    strcmp(process, "nginx") == 0
+		? " If it forwards to another server: cmdeploy forward --stop."
+		: "");
 	text_free(&list);
 }
 

@@ -176,6 +176,74 @@ static void no_archive(void **state)
 	judge(feed(span_make(text, sizeof(text)), 100, NULL), "no tar archive");
 }
 
+/* What tar(1) would make of it is not left to tar(1): such an archive is refused as a whole. */
+struct hostile_case {
+	const char *name, *make; /* one member, by these words to the shell */
+	const char *wrong;       /* NULL: it is good */
+};
+
+static const struct hostile_case hostile_cases[] = {
+	{ "absolute", "touch a; tar -P --transform 's,^a,/etc/a,' -cf x.tar a",
+	    "no backup has such a member: /etc/a" },
+	{ "climbs out", "touch a; tar -P --transform 's,^a,../a,' -cf x.tar a",
+	    ": ../a" },
+	{ "climbs out late",
+	    "touch a; tar -P --transform 's,^a,b/../../a,' -cf x.tar a",
+	    ": b/../../a" },
+	{ "controls", "touch \"$(printf 'a\\033[2J')\"; tar -cf x.tar a*", NULL },
+	{ "controls shown", "mkfifo \"$(printf 'a\\033[2J')\"; tar -cf x.tar a*",
+	    ": a?[2J" },
+	{ "device", "mknod a c 1 3; tar -cf x.tar a", ": a" },
+	{ "pipe", "mkfifo a; tar -cf x.tar a", ": a" },
+	{ "set-user-ID", "touch a; chmod 4755 a; tar -cf x.tar a", ": a" },
+	{ "set-group-ID of a directory", "mkdir a; chmod 2750 a; tar -cf x.tar a",
+	    NULL },
+	{ "link beside", "mkdir -p v/a; ln -s ../b v/a/l; tar -cf x.tar v", NULL },
+	{ "link absolute", "mkdir -p v; ln -s /etc v/l; tar -cf x.tar v", ": v/l" },
+	{ "link out of the top", "mkdir -p v; ln -s ../etc v/l; tar -cf x.tar v",
+	    ": v/l" },
+	{ "link out and back", "mkdir -p v; ln -s ../v/x v/l; tar -cf x.tar v",
+	    ": v/l" },
+	{ "link, long and out",
+	    "mkdir -p v; ln -s \"$(printf %0150d 0)/../../../etc\" v/l; tar -cf x.tar "
+	    "v",
+	    ": v/l" },
+	{ "hard link out",
+	    "touch a; ln a b; tar -P --transform 's,^a,/etc/shadow,hRS' -cf x.tar a b",
+	    ": b" },
+	{ "link among mailboxes",
+	    "mkdir chatmail-backup m; printf 'mailboxes /m\\n' >chatmail-backup/info; "
+	    "ln -s x m/dovecot-uidlist; tar -cf x.tar chatmail-backup m",
+	    ": m/dovecot-uidlist" },
+};
+
+static void hostile(void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(hostile_cases); i++) {
+		const struct hostile_case *c = &hostile_cases[i];
+		struct support_text tar;
+		struct archive *a;
+		const char *wrong;
+		char *script, *path = support_path(dir, "hostile/x.tar");
+
+		assert_true(asprintf(&script,
+				"rm -rf hostile; mkdir hostile; cd hostile\n"
+				"%s\n",
+				c->make) > 0);
+		shell(script);
+		tar = support_read_file(path);
+		a = feed(span_make(tar.data, tar.len), 512, NULL);
+		wrong = archive_feed(a, span_of(""), NULL);
+		if (c->wrong ? !wrong || !span_ends(span_of(wrong), span_of(c->wrong))
+			     : wrong != NULL)
+			fail_msg("%s: %s", c->name, wrong ? wrong : "good");
+		archive_free(a);
+		free(tar.data);
+		free(script);
+		free(path);
+	}
+}
+
 /* The scripts are read by the shell as a whole; what they hold is quoted. */
 static void scripts_parse(void **state)
 {
@@ -211,6 +279,7 @@ int main(void)
 		{ SUPPORT_TEST(bytes_behind) },
 		{ SUPPORT_TEST(member_behind_manifest) },
 		{ SUPPORT_TEST(no_archive) },
+		{ SUPPORT_TEST(hostile) },
 		{ SUPPORT_TEST(scripts_parse) },
 	};
 	char *path;

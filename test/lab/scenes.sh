@@ -69,8 +69,8 @@ refused() { # HOST ARGUMENTS...
 	cat "$work/said"
 }
 
-nothing_to_do() { # HOST
-	deploy "$1"
+nothing_to_do() { # HOST ARGUMENTS...
+	deploy "$@"
 	says '^Nothing to do: the server is as chatmail.ini wants it.$'
 }
 

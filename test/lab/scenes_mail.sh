@@ -35,16 +35,27 @@ trust_clients() {
 	client=$trust/client
 	cat "$LAB_DIR/keys/ca.crt" "$trust/ca.pem" >"$ca"
 	for host in a b; do
-		on "$host" 'cat >/usr/local/share/ca-certificates/chatmail-lab-clients.crt
-			sed -i "s#^mozilla/ISRG_Root_X2.crt#!&#" /etc/ca-certificates.conf
-			update-ca-certificates --fresh >/dev/null 2>&1
-			systemctl restart postfix' <"$trust/ca.pem" # it has a copy in its chroot
+		trust_on "$host"
 	done
-	on a 'cat >/etc/ssl/lab/privkey.pem' <"$trust/key.pem"
-	cat "$trust/cert.pem" "$trust/ca.pem" | on a 'cat >/etc/ssl/lab/fullchain.pem'
+	certify a
 	# Nobody tells the services but the unit that watches these files.
 	wait_for 20 serves_certificate "$trust/cert.pem" ||
 		fail "A does not serve its new certificate"
+}
+
+# The clients' authority on a server; also on one that is new.
+trust_on() { # HOST
+	on "$1" 'cat >/usr/local/share/ca-certificates/chatmail-lab-clients.crt
+		sed -i "s#^mozilla/ISRG_Root_X2.crt#!&#" /etc/ca-certificates.conf
+		update-ca-certificates --fresh >/dev/null 2>&1
+		! systemctl is-active -q postfix || systemctl restart postfix' \
+		<"$work/trust/ca.pem" # Postfix has a copy in its chroot
+}
+
+# The certificate of A that the clients trust.
+certify() { # HOST
+	on "$1" 'umask 077 && cat >/etc/ssl/lab/privkey.pem' <"$work/trust/key.pem"
+	cat "$work/trust/cert.pem" "$work/trust/ca.pem" | on "$1" 'cat >/etc/ssl/lab/fullchain.pem'
 }
 
 serves_certificate() { # FILE

@@ -1,0 +1,493 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # of acceptance
+# Scenarios of acceptance: backup and restore, moving to another server and forwarding from
+# the old one, with Delta Chat clients that talk all the time; and what goes wrong then.
+# The relay is A's; its new server is host b. Sourced by it.
+
+OLD=root@10.77.0.2
+NEW=root@10.77.0.3
+CAROL=carol0001@relay-a.example
+GAP_MAX=15 # seconds without mail in a switch
+
+# As cmdeploy, of the relay A; or why not.
+ask() { # COMMAND ARGUMENTS...
+	cmdeploy "$1" --config "$work/a.ini" "${@:2}" ||
+		fail "cmdeploy $1: $(tail -n 5 "$work/said")"
+	cat "$work/said"
+}
+
+ask_in_vain() { # PATTERN COMMAND ARGUMENTS...
+	! cmdeploy "$2" --config "$work/a.ini" "${@:3}" || fail "cmdeploy $2 ${*:3}: not refused"
+	cat "$work/said"
+	says "$1"
+}
+
+# --- somebody who is not online: her mail stays on the server ---
+
+carol() { # CURL-ARGUMENTS...
+	curl_lab --user "$CAROL:correct-horse-battery" "$@"
+}
+
+carol_gets() { # TEXT
+	printf 'From: x@y.example\r\nSubject: ...\r\n\r\n%s\r\n' "$1" >"$work/letter"
+	carol -T "$work/letter" imaps://relay-a.example/INBOX
+}
+
+carol_loses() { # UID
+	carol imaps://relay-a.example/INBOX -X "UID STORE $1 +FLAGS (\\Deleted)" >/dev/null
+	carol imaps://relay-a.example/INBOX -X EXPUNGE >/dev/null
+}
+
+# What of her mailbox clients go by.
+carol_has() {
+	carol imaps://relay-a.example/ -X 'STATUS INBOX (MESSAGES UIDVALIDITY)'
+	carol imaps://relay-a.example/INBOX -X 'UID FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE)'
+}
+
+uidnext() {
+	carol imaps://relay-a.example/ -X 'STATUS INBOX (UIDNEXT)' | tr -cd '0-9'
+}
+
+# All files of mailboxes that count, with times and owners.
+mail_on() { # HOST
+	on "$1" 'cd /home/vmail/mail/relay-a.example && find . -path "*/tmp/*" -prune -o \
+		-name "dovecot*index*" -prune -o -name maildirsize -prune -o -name dovecot-uidlist \
+		-prune -o -type f -printf "%P %s %T@ %m %u:%g\n"' | sort
+}
+
+keys_on() { # HOST
+	on "$1" 'sha256sum /etc/dkimkeys/* /var/lib/acme/accounts/*/*/* 2>/dev/null'
+}
+
+# --- backup and restore ---
+
+# Alice's and Bob's: they talk while the server is lost, and come back.
+talk_on_a_through() { # FUNCTION
+	need_client
+	"$lab" reset b
+	need a
+	trust_clients
+	chat "$(link_of_a)" "$(link_of_a)" "'$self' __move '$packages' $1"
+	figure "$(grep '^meanwhile' "$work/chat.out")"
+}
+
+__move() { # PACKAGES FUNCTION
+	packages=$1
+	set +e
+	(
+		set -eE
+		trap '[ -s "$work/why" ] || echo "line $LINENO: $BASH_COMMAND" >"$work/why"' ERR
+		"$2"
+	) >"$work/meanwhile.log" 2>&1
+	[ $? = 0 ] || {
+		cat "$work/why" >&2
+		return 1
+	}
+}
+
+backup_all_ways() {
+	local dir=$work/backups
+	rm -rf "$dir"
+	mkdir -p "$dir/gpg"
+	chmod 700 "$dir/gpg"
+	age-keygen -o "$dir/key" 2>"$dir/recipient"
+	age-keygen -o "$dir/other-key" 2>/dev/null
+	export GNUPGHOME=$dir/gpg
+	gpg --batch --quiet --passphrase '' --quick-generate-key operator@example.org default default never
+	ask backup "$dir/plain.tar"
+	ask backup --age "$(sed -n 's/^Public key: //p' "$dir/recipient")" "$dir/b.tar.age"
+	ask backup --gpg operator@example.org "$dir/b.tar.gpg"
+	ask backup --no-mail "$dir/accounts.tar"
+	[ "$(stat -c %a "$dir"/*.tar* | sort -u)" = 600 ] || fail "a backup is not for its owner alone"
+	[ -z "$(find "$dir" -name '*.part')" ] || fail "parts are left"
+	ask_in_vain 'is there already' backup "$dir/plain.tar"
+}
+
+# None of these touches the server.
+restore_in_vain() {
+	local dir=$work/backups
+	head -c 300000 "$dir/b.tar.age" >"$dir/cut.age"
+	head -c 100000 "$dir/plain.tar" >"$dir/cut.tar"
+	cp "$dir/b.tar.gpg" "$dir/flip.gpg"
+	cp "$dir/b.tar.age" "$dir/flip.age"
+	printf X | dd of="$dir/flip.gpg" bs=1 seek=70000 conv=notrunc status=none
+	printf X | dd of="$dir/flip.age" bs=1 seek=70000 conv=notrunc status=none
+	ask_in_vain 'age .*could not decrypt|cannot be restored' restore --identity "$dir/other-key" "$dir/b.tar.age"
+	ask_in_vain 'could not decrypt|cannot be restored' restore --identity "$dir/key" "$dir/cut.age"
+	ask_in_vain 'could not decrypt|cannot be restored' restore --identity "$dir/key" "$dir/flip.age"
+	ask_in_vain 'could not decrypt|cannot be restored' restore "$dir/flip.gpg"
+	ask_in_vain 'it is cut' restore "$dir/cut.tar"
+	GNUPGHOME=$dir ask_in_vain 'could not decrypt' restore "$dir/b.tar.gpg"
+	sed 's/relay-a/relay-x/' "$work/a.ini" >"$work/x.ini"
+	! cmdeploy restore --config "$work/x.ini" --ssh-host $OLD "$dir/plain.tar" || fail "another relay's backup is restored"
+	says 'is a backup of relay-a.example'
+	on a '[ ! -e /home/vmail/mail ] && [ ! -e /etc/dkimkeys ]' || fail "a refused backup left something"
+}
+
+backup_and_back() {
+	local dir=$work/backups next
+	carol_gets one
+	carol_gets two
+	carol_gets three
+	carol_loses 2
+	on a 'touch -d "2026-11-01 03:00" /home/vmail/mail/relay-a.example/carol0001*/password'
+	cmdeploy registration --config "$work/a.ini" closed
+	backup_all_ways
+	# What comes after the backup is the clients' alone.
+	on a 'systemctl stop postfix'
+	sleep 2
+	carol_has >"$work/carol.before"
+	next=$(uidnext)
+	mail_on a | grep ^carol >"$work/mail.before"
+	keys_on a >"$work/keys.before"
+	"$lab" reset a
+	trust_on a
+	certify a
+	restore_in_vain
+	GNUPGHOME=$dir/gpg ask restore "$dir/b.tar.gpg"
+	says 'accounts and .* messages are restored'
+	ask_in_vain 'has a relay already' restore "$dir/plain.tar"
+	ask restore --force --identity "$dir/key" "$dir/b.tar.age"
+	deploy a
+	mail_on a | grep ^carol | diff "$work/mail.before" - || fail "the mailbox is not as it was"
+	keys_on a | diff "$work/keys.before" - || fail "other keys"
+	cmdeploy registration --config "$work/a.ini" status
+	says closed
+	cmdeploy registration --config "$work/a.ini" open
+	carol_has | diff "$work/carol.before" - || fail "IMAP: the mailbox is not as it was"
+	[ "$(uidnext)" -gt "$next" ] || fail "UIDNEXT: $(uidnext), it was $next"
+	on a 'rm -rf /home/vmail/mail/relay-a.example.*'
+	nothing_to_do a
+	healthy a
+}
+
+scene_backup() {
+	talk_on_a_through backup_and_back
+}
+
+# --- moving ---
+
+prepare_new() {
+	trust_on b
+	certify b
+	deploy a --disable-mail --skip-dns-check --ssh-host $NEW
+}
+
+lead_to() { # ADDRESS
+	printf 'relay-a.example. 60 IN A %s\n' "$1" >"$work/lead.zone"
+	"$lab" dns load "$work/lead.zone"
+}
+
+serves_from() { # HOST: does its daemon see the login of a client that asks by name?
+	local cursor
+	cursor=$(since "$1")
+	carol imaps://relay-a.example/ -X NOOP >/dev/null || return 1
+	wait_for 5 journal_says_quietly "$1" "$cursor" 'dovecot.*Login.*carol0001|imap-login.*carol0001'
+}
+
+# Mail that waits: for a server that does not answer.
+queue_one() {
+	printf 'slow.example. 60 IN A 10.77.0.99\n' >"$work/slow.zone"
+	"$lab" dns load "$work/slow.zone"
+	on a 'printf "Subject: waits\n\nx\n" | sendmail -f root@relay-a.example somebody@slow.example'
+	wait_for 60 on a 'postqueue -j | grep -q slow.example' || fail "no mail waits"
+}
+
+move() {
+	prepare_new
+	carol_gets one
+	carol_gets two
+	carol_gets three
+	queue_one
+	ask migrate $OLD $NEW
+	carol_loses 2
+	carol_gets four
+	cmdeploy registration --config "$work/a.ini" closed
+	carol_has >"$work/carol.before"
+	uidnext >"$work/uidnext.before"
+	mail_on a | grep ^carol >"$work/mail.before"
+	keys_on a >"$work/keys.before"
+	ask migrate --switch --forward $OLD $NEW
+	says 'it was away for'
+	says 'relay-a.example. A 10.77.0.3'
+	gap=$(sed -n 's/.*it was away for \([0-9.]*\) s.*/\1/p' "$work/said")
+	at_most "seconds without mail" "$gap" $GAP_MAX
+	figure "$gap s without mail"
+	serves_from b || fail "through the old server nobody reaches the new one"
+	moved_whole
+	forwarding
+	deploy a --skip-dns-check --ssh-host $NEW
+	sleep 5
+	lead_to 10.77.0.3
+	sleep 5
+	ask forward --stop $OLD
+	! on a 'ss -Hltn "sport = :993" | grep -q .' || fail "the old server still listens"
+	serves_from b || fail "by its name nobody reaches the new server"
+	cmdeploy dns --config "$work/a.ini" --ssh-host $NEW || fail "cmdeploy dns: $(cat "$work/said")"
+	deploy a --ssh-host $NEW
+	says '^Nothing to do'
+}
+
+moved_whole() {
+	mail_on b | grep ^carol | diff "$work/mail.before" - || fail "the mailbox is not as it was"
+	keys_on b | diff "$work/keys.before" - || fail "other keys"
+	carol_has | diff "$work/carol.before" - || fail "IMAP: the mailbox is not as it was"
+	uidnext | diff "$work/uidnext.before" - || fail "another UIDNEXT"
+	cmdeploy registration --config "$work/a.ini" --ssh-host $NEW status
+	says closed
+	cmdeploy registration --config "$work/a.ini" --ssh-host $NEW open
+	[ "$(on b 'postqueue -j | grep -c slow.example')" = 1 ] || fail "the queue was not moved"
+}
+
+# All ports of the relay lead to b; what else there is on a stays.
+forwarding() {
+	local port
+	for port in 25 80 143 443 465 587 993; do
+		on a "ss -Hltnp 'sport = :$port' | grep -q nginx" || fail "port $port is not forwarded"
+	done
+	on a 'ss -Hlunp "sport = :3478" | grep -q nginx' || fail "UDP port 3478 is not forwarded"
+	for port in 443 993 465; do
+		"$lab" net openssl s_client -connect 10.77.0.2:$port </dev/null 2>/dev/null |
+			openssl x509 | cmp - <(openssl x509 -in "$work/trust/cert.pem") ||
+			fail "port $port: another certificate"
+	done
+	on a 'openssl s_client -connect [::1]:993 </dev/null 2>/dev/null' | openssl x509 |
+		cmp - <(openssl x509 -in "$work/trust/cert.pem") || fail "nothing is forwarded from IPv6"
+	udp_passes || fail "UDP is not forwarded"
+	on a '! systemctl is-active -q postfix@-.service dovecot.service chatmaild.service'
+	on a 'systemctl reboot' || :
+	sleep 1
+	wait_for 60 on a 'systemctl is-active -q chatmail-forward' || fail "it does not forward after a restart"
+	on a '! systemctl is-active -q postfix@-.service dovecot.service chatmaild.service nginx.service'
+	serves_from b || fail "after a restart nobody is forwarded"
+	refused a --ssh-host $OLD
+	says 'cmdeploy forward --stop'
+}
+
+# A datagram to the old server's port for calls, and its answer from the new one.
+udp_passes() {
+	local answer
+	on b 'systemctl stop turnserver coturn 2>/dev/null
+		systemd-run -q --collect --unit=lab-udp perl -MIO::Socket::INET -e "
+			\$s = IO::Socket::INET->new(Proto => q(udp), LocalPort => 3478) or die;
+			while (\$s->recv(\$m, 99)) { \$s->send(qq(b has \$m)) }"
+		sleep 1'
+	answer=$(on a 'perl -MIO::Socket::INET -e "
+			alarm 5;
+			\$s = IO::Socket::INET->new(Proto => q(udp), PeerAddr => q(127.0.0.1:3478)) or die;
+			\$s->send(q(it)); \$s->recv(\$m, 99); print \$m"')
+	on b 'systemctl stop lab-udp; systemctl start turnserver'
+	[ "$answer" = "b has it" ]
+}
+
+keep_zone() {
+	"$lab" dns show >"$work/zone.good"
+	trap '"$lab" dns set "$work/zone.good"; "$lab" reset a; "$lab" reset b' EXIT
+}
+
+scene_move() {
+	keep_zone
+	talk_on_a_through move
+}
+
+# The account that the CAA record names and the certificate move; and a new one is given while
+# the name still leads to the old server.
+scene_move_acme() {
+	local ca=$work/acme/ca.crt host
+	"$lab" reset a
+	"$lab" reset b
+	start_acme
+	trap 'pkill -P $acme; wait $acme 2>/dev/null || :; "$lab" dns set "$work/zone.good"
+		"$lab" reset a; "$lab" reset b' EXIT
+	for host in a b; do
+		on $host 'cat >/usr/local/share/ca-certificates/lab-acme.crt &&
+			update-ca-certificates >/dev/null 2>&1' <"$ca"
+	done
+	write_ini a <<<'acme_email = operator@example.org'
+	sed -i '/^tls_external_cert_and_key/d' "$work/a.ini"
+	deploy a
+	load_zone a
+	carol_gets one
+	keys_on a >"$work/keys.before"
+	"$lab" ssh a 'tar -c -C / var/lib/acme' | "$lab" ssh b 'tar -x -C /'
+	deploy a --disable-mail --skip-dns-check --ssh-host $NEW
+	ask migrate --switch --forward $OLD $NEW
+	keys_on b | diff "$work/keys.before" - || fail "other keys"
+	deploy a --skip-dns-check --ssh-host $NEW
+	nothing_to_do a --skip-dns-check --ssh-host $NEW
+	on b 'openssl x509 -in /var/lib/acme/live/relay-a.example/cert -noout -serial' >"$work/serial"
+	on b 'acmetool status; rm -r /var/lib/acme/live/relay-a.example /var/lib/acme/certs/*
+		systemctl start acmetool-reconcile.service'
+	! on b 'openssl x509 -in /var/lib/acme/live/relay-a.example/cert -noout -serial' |
+		cmp -s "$work/serial" - || fail "the certificate is the old one"
+	carol_has | grep -q 'UID 1' || fail "her mail is not on the new server"
+	"$lab" dns show | grep -v '^relay-a.example. .* A ' >"$work/moved.zone"
+	echo 'relay-a.example. 60 IN A 10.77.0.3' >>"$work/moved.zone"
+	"$lab" dns set "$work/moved.zone"
+	ask forward --stop $OLD
+	cmdeploy dns --config "$work/a.ini" --ssh-host $NEW || fail "cmdeploy dns: $(cat "$work/said")"
+	nothing_to_do a --ssh-host $NEW
+}
+
+# --- trouble ---
+
+# A call is a script on a server: N's connection is killed while it runs, or has just run.
+cut_call() { # N COMMAND...
+	local n=$1 wrap=$work/cut
+	shift
+	rm -rf "$wrap"
+	mkdir -p "$wrap"
+	cat >"$wrap/ssh" <<-END
+		#!/bin/bash
+		for word; do
+			[[ \$word != root@* ]] || to=\$word
+		done
+		case " \$* " in
+		*' ControlMaster=yes '*) echo \$\$ >"$wrap/\$to" ;;
+		*' ControlMaster=no '*)
+			exec 9>"$wrap/lock"
+			flock 9
+			n=\$((\$(cat "$wrap/calls" 2>/dev/null || echo 0) + 1))
+			echo \$n >"$wrap/calls"
+			exec 9>&-
+			[ \$n != $n ] || (sleep 0.1; kill -KILL "\$(cat "$wrap/\$to")") </dev/null >/dev/null 2>&1 &
+			;;
+		esac
+		exec /usr/bin/ssh "\$@"
+	END
+	chmod 755 "$wrap/ssh"
+	PATH=$wrap:$PATH cmdeploy "$1" --config "$work/a.ini" "${@:2}"
+}
+
+# Again after each cut; once mail was stopped, also back and again.
+switch_with_cuts() {
+	local n=1 went_back=
+	until cut_call $n migrate --switch --forward $OLD $NEW; do
+		cat "$work/said"
+		echo "--- cut at call $n"
+		if grep -q 'runs there: is this the new server' "$work/said"; then
+			ask forward $OLD $NEW # what was cut had come to its end
+			break
+		fi
+		if [ -z "$went_back" ] && grep -q 'is stopped. Do this again' "$work/said"; then
+			went_back=1
+			deploy a
+			carol_has | diff "$work/carol.before" - || fail "on the way back mail was lost"
+		fi
+		n=$((n + 1))
+		[ $n -lt 40 ] || fail "it does not come to its end"
+	done
+	cat "$work/said"
+	[ -n "$went_back" ] || fail "mail was never stopped"
+	figure "$n calls, each cut"
+}
+
+migrate_in_vain() {
+	ask_in_vain 'prepare it first' migrate $OLD $NEW
+	deploy a --disable-mail --skip-dns-check --ssh-host $NEW
+	ask_in_vain 'runs there: is this the new server|there are no accounts' migrate $NEW $OLD
+	ask_in_vain 'runs there: is this the new server' migrate $OLD $OLD
+	ask_in_vain 'root@10.77.0.9' migrate root@10.77.0.9 $NEW
+	ask_in_vain 'root@10.77.0.9' migrate $OLD root@10.77.0.9
+	sed 's/relay-a/relay-x/' "$work/a.ini" >"$work/x.ini"
+	! cmdeploy migrate --config "$work/x.ini" $OLD $NEW || fail "another relay was moved"
+	says 'there are no accounts in /home/vmail/mail/relay-x.example'
+	on b 'install -d -o vmail /home/vmail/mail/relay-a.example/other@relay-a.example'
+	ask_in_vain 'there are accounts of its own' migrate $OLD $NEW
+	on b 'rmdir /home/vmail/mail/relay-a.example/other@relay-a.example'
+	ask_in_vain 'forwarded|runs there' forward $OLD $NEW
+	ask_in_vain 'it forwards nothing' forward --stop $OLD
+	on b 'mount -t tmpfs -o size=200k,mode=700,uid=$(id -u vmail) tmpfs /home/vmail/mail/relay-a.example'
+	ask_in_vain 'No space left' migrate $OLD $NEW
+	on b 'umount /home/vmail/mail/relay-a.example'
+	on a 'systemctl is-active postfix@- dovecot chatmaild' || fail "mail was stopped"
+}
+
+scene_move_trouble() {
+	keep_zone
+	"$lab" reset a
+	"$lab" reset b
+	need a
+	on a 'tar -c -C / etc/ssl/lab' | on b 'tar -x -C /'
+	carol_gets one
+	carol_gets "$(head -c 600000 /dev/urandom | base64)"
+	queue_one
+	migrate_in_vain
+	carol_has >"$work/carol.before"
+	uidnext >"$work/uidnext.before"
+	mail_on a | grep ^carol >"$work/mail.before"
+	keys_on a >"$work/keys.before"
+	cmdeploy registration --config "$work/a.ini" closed
+	switch_with_cuts
+	cmdeploy registration --config "$work/a.ini" --ssh-host $NEW status
+	deploy a --skip-dns-check --ssh-host $NEW
+	moved_whole
+}
+
+# --- what an operator asks for from day to day ---
+
+users_by_hand() {
+	carol imaps://relay-a.example/ -X NOOP
+	ask users list
+	says "$CAROL"
+	ask users list carol0
+	[ "$(grep -c @ "$work/said")" = 1 ] || fail "the list is not filtered"
+	ask users show --json $CAROL
+	says '"address": *"carol0001@relay-a.example"'
+	ask users block $CAROL
+	! carol imaps://relay-a.example/ -X NOOP || fail "who is blocked may log in"
+	ask users unblock $CAROL
+	carol imaps://relay-a.example/ -X NOOP || fail "who is unblocked may not log in"
+	ask registration closed
+	! curl_lab --user "dave00001@relay-a.example:correct-horse-battery" imaps://relay-a.example/ -X NOOP ||
+		fail "a new account is made although registration is closed"
+	echo correct-horse-battery >"$work/password"
+	"$lab" net "$build/deploy/cmdeploy" users --config "$work/a.ini" create --password-stdin \
+		dave00001@relay-a.example <"$work/password" || fail "users create"
+	curl_lab --user "dave00001@relay-a.example:correct-horse-battery" imaps://relay-a.example/ -X NOOP ||
+		fail "the account that was made cannot be used"
+	ask registration status
+	says closed
+	ask registration open
+	ask_in_vain 'add --yes' users delete dave00001@relay-a.example
+	ask users delete --yes dave00001@relay-a.example
+	ask users list
+	! grep -q dave00001 "$work/said" || fail "who is deleted is still there"
+	# As docs/operate.md has it.
+	on a "cd /home/vmail/mail/relay-a.example/$CAROL && touch -d 2026-11-01 password && touch -r password /tmp/when
+		printf 'another-password\nanother-password\n' | doveadm pw -s SHA512-CRYPT >/tmp/new 2>/dev/null
+		cat /tmp/new >password && rm /tmp/new && touch -r /tmp/when password && rm /tmp/when"
+	wait_for 10 curl_lab --user "$CAROL:another-password" imaps://relay-a.example/ -X NOOP ||
+		fail "the new password is not taken"
+}
+
+logs_by_hand() {
+	local status=0
+	ask logs dovecot --since '10 minutes ago'
+	says '\*@relay-a.example'
+	! grep -qE 'carol0001|10\.77\.0\.1' "$work/said" || fail "logs show addresses"
+	ask logs dovecot --addresses --grep carol0001
+	says "$CAROL"
+	ask logs --grep 'nothing-has-this'
+	says 'Nothing matches'
+	ask_in_vain 'no such component' logs nothing
+	ask_in_vain 'journal cannot be read' logs --since '$(touch /tmp/injected)'
+	on a '[ ! -e /tmp/injected ]' || fail "what is asked for was run"
+	"$lab" net timeout -s INT 3 "$build/deploy/cmdeploy" logs --config "$work/a.ini" chatmaild --follow \
+		</dev/null >"$work/said" 2>&1 || status=$?
+	[ $status = 130 ] || [ $status = 124 ] || fail "logs --follow ends with $status"
+	on a '! pgrep -x journalctl' || fail "who follows is left behind"
+}
+
+scene_daily() {
+	need a
+	users_by_hand
+	logs_by_hand
+	queue_one
+	ask queue
+	says 'slow.example'
+	! grep -q somebody "$work/said" || fail "the queue shows addresses"
+	ask queue --json
+	on a 'postsuper -d ALL 2>/dev/null; chatmailctl report; chatmailctl expire --dry-run; chatmailctl status
+		curl -fsS --unix-socket /run/chatmaild/http.sock http://localhost/healthz'
+}
