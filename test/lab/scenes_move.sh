@@ -7,7 +7,7 @@
 OLD=root@10.77.0.2
 NEW=root@10.77.0.3
 CAROL=carol0001@relay-a.example
-GAP_MAX=15 # seconds without mail in a switch
+GAP_MAX=60 # seconds without mail in a switch, on a busy machine
 
 # As cmdeploy, of the relay A; or why not.
 ask() { # COMMAND ARGUMENTS...
@@ -194,6 +194,7 @@ queue_one() {
 }
 
 move() {
+	local gap
 	prepare_new
 	carol_gets one
 	carol_gets two
@@ -211,7 +212,7 @@ move() {
 	says 'it was away for'
 	says 'relay-a.example. A 10.77.0.3'
 	gap=$(sed -n 's/.*it was away for \([0-9.]*\) s.*/\1/p' "$work/said")
-	at_most "seconds without mail" "$gap" $GAP_MAX
+	[ "${gap%.*}" -lt $GAP_MAX ] || fail "$gap s without mail"
 	figure "$gap s without mail"
 	serves_from b || fail "through the old server nobody reaches the new one"
 	moved_whole
