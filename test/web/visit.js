@@ -195,16 +195,77 @@ async function checkLinks(browser, site) {
 	await page.close();
 }
 
+// --- the echo bot -----------------------------------------------------------------------
+
+// The link on the home page leads to the invitation that the daemon knows, or is of no use
+// for a while.
+async function checkInvitation(browser, site, daemon, language) {
+	const what = `${site.name} ${language}`;
+	const invitation = "https://i.delta.chat/#0123ABCD&v=3&i=x&s=y&a=echo%40bot.example.org";
+	const page = await browser.newPage();
+	const answers = [];
+	page.on("response", (response) => answers.push(response));
+	await page.setExtraHTTPHeaders({ "Accept-Language": LANGUAGES[language] });
+	daemon.answer = { status: 302, body: "302 Found\n", headers: { Location: invitation } };
+	await page.goto(`${site.url}/`);
+	// There is no network behind it.
+	await Promise.all([
+		page.waitForNavigation({ timeout: 10000 }).catch(() => {}),
+		page.click("main a[href='/echobot']"),
+	]);
+	const answer = answers.find((a) => a.url() === `${site.url}/echobot`);
+	check(answer && answer.status() === 302, `${what}: no way to the bot`);
+	check(answer && answer.headers().location === invitation,
+		`${what}: the way to the bot leads to ${answer && answer.headers().location}`);
+	check(answer && answer.headers()["cache-control"] === "no-store", `${what}: it is kept`);
+	await page.close();
+}
+
+async function visitWithBot(browser, site) {
+	const daemon = await standIn(path.join(sites, site.name, "http.sock"));
+	await visitAll(browser, site, [""]);
+	for (const language of Object.keys(LANGUAGES)) {
+		await visit(browser, site, "privacy.html", { size: "phone", scheme: "light", language });
+		await checkInvitation(browser, site, daemon, language);
+	}
+	daemon.close();
+}
+
+// --- while the pages are edited -----------------------------------------------------------
+
+// The page in the browser, left alone, becomes the one that was saved last.
+async function checkEditing(browser, site) {
+	const source = path.join(sites, site.name, "www/src/info.md");
+	const text = fs.readFileSync(source, "utf8");
+	const page = await openPage(browser, { ...site, failing: true },
+		{ size: "desktop", scheme: "light", language: "en" });
+	const shows = (what) => page.waitForFunction(
+		(wanted) => document.body && document.body.textContent.includes(wanted),
+		{ timeout: 20000, polling: 200 }, what)
+		.catch(() => check(false, `webdev: never shows ${what}`));
+	await page.goto(`${site.url}/info.html`);
+	await shows("About chat.example.org");
+	fs.writeFileSync(source, text.replace("# About", "# All about"));
+	await shows("All about chat.example.org");
+	fs.writeFileSync(source, `${text}\n{{ config.nothing }}\n`);
+	await shows("info.md:");
+	await shows("config.nothing");
+	await shoot(page, site.name, "mistake");
+	fs.writeFileSync(source, text);
+	await shows("About chat.example.org");
+	await page.close();
+}
+
 // --- the page of a self-signed relay --------------------------------------------------
 
-// The daemon's /new, as far as the page knows it: what it never says, and what must be known
+// The daemon, as far as a page knows it: what it never says, and what must be known
 // beforehand.
 function standIn(socket) {
 	const daemon = { answer: null, asked: 0 };
 	const server = http.createServer((request, response) => {
-		const { status, body } = daemon.answer;
+		const { status, body, headers } = daemon.answer;
 		daemon.asked++;
-		response.writeHead(status, { "Content-Type": "application/json" });
+		response.writeHead(status, { "Content-Type": "application/json", ...headers });
 		response.end(body);
 	});
 	daemon.close = () => server.close();
@@ -324,9 +385,12 @@ async function main() {
 		await visitAll(browser, plain, PAGES);
 		await checkLanguages(browser, plain);
 		await checkLinks(browser, plain);
+		await visitWithBot(browser, readSite("bot", "bot.example.org", false));
 		await visitSelfSigned(browser, self);
 		await checkLive(browser, readSite("live", "_live.example.org", true));
 		await checkFull(browser, readSite("full", "_full.example.org", true));
+		const editing = readSite("editing", "127.0.0.1", false);
+		await checkEditing(browser, { ...editing, url: editing.url.replace("https:", "http:") });
 	} finally {
 		await browser.close();
 	}
