@@ -41,6 +41,7 @@ extern const struct command render_command;
 extern const struct command restore_command;
 extern const struct command run_command;
 extern const struct command status_command;
+extern const struct command test_command;
 extern const struct command users_command;
 extern const struct command webdev_command;
 

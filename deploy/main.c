@@ -21,6 +21,7 @@ static const struct command *const commands[] = {
 	&migrate_command,
 	&forward_command,
 	&give_back_command,
+	&test_command,
 	&bench_command,
 	&webdev_command,
 	&render_command,
