@@ -11,6 +11,7 @@
 #include "deploy/component.h"
 #include "deploy/context.h"
 #include "deploy/dns.h"
+#include "deploy/manifest.h"
 #include "deploy/plan.h"
 #include "deploy/preflight.h"
 #include "deploy/quote.h"
@@ -103,6 +104,8 @@ static char *find_packages(const struct options *o, const char *templates)
 
 static bool collect(const struct options *o, struct relay *relay, struct wanted *w)
 {
+	size_t n;
+
 	for (size_t i = 0; i < ncomponents; i++) {
 		if (o->website_only && components[i] != &website_component)
 			continue;
@@ -111,6 +114,14 @@ static bool collect(const struct options *o, struct relay *relay, struct wanted 
 			say_bad("%s: %s", components[i]->name, relay->error);
 			return false;
 		}
+	}
+	wanted_list(w, &n);
+	if (n >= MANIFEST_THINGS_MAX) {
+		say_bad("The server would have to remember %zu files and other things, "
+			"at most %d are possible: the web pages have too many files "
+			"and folders.",
+		    n, MANIFEST_THINGS_MAX - 1);
+		return false;
 	}
 	return true;
 }
@@ -182,6 +193,8 @@ static bool may_begin(struct run *r)
 
 	if ((o->stages & STAGE_INSTALL) && !o->rollback)
 		hindrances += preflight_packages(r->wanted, r->facts, stderr);
+	if (o->stages & STAGE_INSTALL)
+		hindrances += preflight_states(r->wanted, r->facts, stderr);
 	if (hindrances > 0) {
 		say_bad("%s was not touched.", host_name(r->host));
 		return false;

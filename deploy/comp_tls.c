@@ -94,6 +94,8 @@ static const char self_signed_mend[] =
  */
 static const char external_check[] =
     "exec </dev/null\n"
+    "command -v openssl >/dev/null && [ -e /etc/ssl/certs/ca-certificates.crt ] || "
+    "exit 1\n"
     "refuse() {\n"
     "	printf '%s\\n' \"$@\" >&2\n"
     "	exit 1\n"
@@ -259,8 +261,8 @@ static void want_self_signed(struct relay *r, struct wanted *w)
 }
 
 /*
- * Nothing is mended here, only refused, and that before any file is replaced. What is
- * checked is said once: by the mend, whose stderr the operator reads.
+ * Nothing is mended here, only refused, and that before any file is replaced: by what is
+ * found out first, if the server has openssl and certificates of authorities by then.
  */
 static bool want_external(struct relay *r, struct wanted *w)
 {
@@ -271,18 +273,16 @@ static bool want_external(struct relay *r, struct wanted *w)
 	};
 	const struct config *config = r->config;
 	bool trusted = !config->ipv4_relay && config->mail_domain_bare[0] != '_';
-	struct text what = { 0 }, check = { 0 }, mend = { 0 }, head;
+	struct text what = { 0 }, check = { 0 }, head;
 
 	text_printf(
 	    &what, "certificate %s, sound and with its chain", config->tls_cert_path);
 	head = script_head(config, config->mail_domain_bare);
-	quote_command(&mend, "trusted=%s\n%r", trusted ? "yes" : "", external_check);
-	quote_command(&check, "exec 2>/dev/null\n%r", mend.data);
+	quote_command(&check, "trusted=%s\n%r", trusted ? "yes" : "", external_check);
 	want_script_state(
-	    w, what.data, STAGE_INSTALL, &head, check.data, mend.data, NULL);
+	    w, what.data, STAGE_INSTALL, &head, check.data, check.data, NULL);
 	text_free(&head);
 	text_free(&check);
-	text_free(&mend);
 	text_free(&what);
 	if (!want_files(r, w, files, sizeof(files) / sizeof(files[0])))
 		return false;

@@ -127,19 +127,34 @@ static void take_inet6(struct facts_reader *r, char *value)
 	r->facts->no_ipv6 = *value == '\0';
 }
 
+/* What stands between separators; the number of parts that are not empty. */
+static size_t take_list(
+    struct facts_reader *r, char *value, char separator, const char ***list)
+{
+	char *part;
+	size_t n = 0;
+
+	*list = facts_pool_take(r->pool, strlen(value) / 2 + 1, sizeof(**list));
+	while ((part = facts_cut(&value, separator))) {
+		if (*part)
+			(*list)[n++] = part;
+	}
+	return n;
+}
+
 static void take_addresses(struct facts_reader *r, char *value)
 {
-	size_t max = strlen(value) / 2 + 1;
 	struct facts *f = r->facts;
-	char *word;
 
-	f->addresses = facts_pool_take(r->pool, max, sizeof(f->addresses[0]));
-	f->naddresses = 0;
 	first_line(value);
-	while ((word = facts_cut(&value, ' '))) {
-		if (*word)
-			f->addresses[f->naddresses++] = word;
-	}
+	f->naddresses = take_list(r, value, ' ', &f->addresses);
+}
+
+static void take_missing(struct facts_reader *r, char *value)
+{
+	struct facts *f = r->facts;
+
+	f->nmissing = take_list(r, value, '\n', &f->missing);
 }
 
 static void take_resolv(struct facts_reader *r, char *value)
@@ -149,8 +164,13 @@ static void take_resolv(struct facts_reader *r, char *value)
 
 static void take_state(struct facts_reader *r, char *value)
 {
-	if (r->nstates_seen++ < r->facts->nstates)
-		r->facts->states[r->nstates_seen - 1] = *value == '1';
+	size_t i = r->nstates_seen++;
+
+	if (i >= r->facts->nstates)
+		return;
+	r->facts->states[i] = *value == '1';
+	if (*value == '0')
+		r->facts->whys[i] = value + 1;
 }
 
 /* "UNIT:restart" or "UNIT:reload", as grep(1) says it. */
@@ -217,6 +237,7 @@ static const struct record_kind {
 	{ "programs", facts_read_programs },
 	{ "state", take_state },
 	{ "pending", take_pending },
+	{ "missing", take_missing },
 	{ "generation", take_generation },
 	{ "manifest", take_manifest },
 	{ "end", take_end },

@@ -82,13 +82,16 @@ struct facts {
 	size_t nunits;
 	struct fact_port *ports; /* all that something listens on */
 	size_t nports;
-	bool ports_known; /* else there is no ss(8), and ports is empty */
-	bool *states;     /* of each WANTED_STATE, in order: is it so? */
+	bool ports_known;  /* else there is no ss(8), and ports is empty */
+	bool *states;      /* of each WANTED_STATE, in order: is it so? */
+	const char **whys; /* the same, if it is not: what its check says on stderr */
 	size_t nstates;
 
 	/* Effects that a broken run still owes, "restart UNIT" or "reload UNIT". */
 	const char **pending;
 	size_t npending;
+	const char **missing; /* sha256 of what could not be fetched within a day */
+	size_t nmissing;
 	unsigned generation;      /* last that was applied whole; 0: none */
 	const char *manifest;     /* its manifest (plan.h), "" if none */
 	const char *python_relay; /* a unit of it that is there, or NULL */
@@ -100,9 +103,11 @@ struct facts {
 /*
  * The script that asks, for these wanted things: for host_run(). It changes nothing. Package
  * lists count as fresh if the lists themselves or the file FACTS_APT_STAMP changed within a
- * day; whoever updates them touches it. The caller's to free().
+ * day; whoever updates them touches it. Files of FACTS_MISSING are named by the hash of what
+ * could not be fetched. The caller's to free().
  */
 #define FACTS_APT_STAMP "/var/lib/cmdeploy/apt-updated"
+#define FACTS_MISSING   "/var/lib/cmdeploy/missing"
 char *facts_script(const struct wanted *w);
 
 /*

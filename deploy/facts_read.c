@@ -136,6 +136,9 @@ static void begin_things(struct facts_reader *r, const struct wanted *w)
 			};
 	}
 	f->states = facts_pool_take(r->pool, f->nstates, sizeof(f->states[0]));
+	f->whys = facts_pool_take(r->pool, f->nstates, sizeof(f->whys[0]));
+	for (size_t i = 0; i < f->nstates; i++)
+		f->whys[i] = "";
 }
 
 void facts_reader_begin(struct facts_reader *r, const struct wanted *w)

@@ -55,6 +55,7 @@ static const char general[] =
 static const char generations[] =
     "pending() { cd /var/lib/cmdeploy/pending && grep -s -m1 -H -e . -- *; }\n"
     "say pending pending\n"
+    "say missing find " FACTS_MISSING " -type f -mmin -1440 -printf '%f\\n'\n"
     "g=0\n"
     "for d in /var/lib/cmdeploy/generations/[0-9]*/applied; do\n"
     "	d=${d%/applied}\n"
@@ -133,8 +134,9 @@ static void ask_states(struct text *script, const struct wanted *w)
 		if (things[i].kind != WANTED_STATE)
 			continue;
 		quote_command(script,
-		    "if timeout %u sh -euc %s </dev/null >/dev/null 2>&1; "
-		    "then say state echo 1; else say state echo 0; fi\n",
+		    "if why=$(timeout %u sh -euc %s </dev/null 2>&1 >/dev/null); "
+		    "then say state echo 1; "
+		    "else say state printf '0%%s' \"$why\"; fi\n",
 		    STATE_SECONDS, things[i].state.check);
 	}
 }

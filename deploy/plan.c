@@ -145,13 +145,33 @@ static void plan_deb(struct plan *p, const struct wanted_thing *t)
 		plan_add(p, t, STEP_CHANGE);
 }
 
+/* Could the server not get it lately, and would it not get it now? */
+static bool is_out_of_reach(struct plan *p, const struct wanted_binary *b)
+{
+	const struct facts *f = p->facts;
+	char *here;
+
+	if (!b->optional || p->options.upgrade ||
+	    !in_list(f->missing, f->nmissing, b->sha256))
+		return false;
+	here = binary_at_hand(p, b);
+	free(here);
+	return !here;
+}
+
 static void plan_binary(struct plan *p, const struct wanted_thing *t)
 {
 	const struct fact_file *f = there(p, t->binary.path);
 
 	if (strcmp(t->binary.arch, p->facts->machine) != 0)
 		return;
-	if (!f)
+	if (is_out_of_reach(p, &t->binary))
+		text_printf(&p->note,
+		    "Note: the server could not download %s, and goes without %s. It "
+		    "tries again after a day, and with --upgrade; or run with "
+		    "--binaries DIR.\n",
+		    t->binary.url, t->binary.path);
+	else if (!f)
 		plan_add(p, t, STEP_MAKE);
 	else if (!f->sha256 || strcmp(f->sha256, t->binary.sha256) != 0)
 		plan_add(p, t, STEP_CHANGE);

@@ -50,6 +50,18 @@ void preflight_remark(struct preflight *p, const char *fmt, ...)
 	va_end(ap);
 }
 
+/* What a program of the server's said, below. */
+static void write_words(struct preflight *p, struct span words)
+{
+	struct span line;
+
+	while (words.len > 0 && span_cut(&words, '\n', &line)) {
+		fputs("  ", p->out);
+		text_write_visible(p->out, line, "");
+		fputc('\n', p->out);
+	}
+}
+
 static void check_system(struct preflight *p)
 {
 	const struct facts *f = p->facts;
@@ -262,6 +274,28 @@ unsigned preflight_packages(
 		    "by --packages, or install them there with apt.",
 		    list.data, facts->deb_arch);
 	text_free(&list);
+	return p.hindrances;
+}
+
+unsigned preflight_states(
+    const struct wanted *wanted, const struct facts *facts, FILE *out)
+{
+	struct preflight p = { .facts = facts, .out = out };
+	size_t n, nstate = 0;
+	const struct wanted_thing *list = wanted_list(wanted, &n);
+
+	for (size_t i = 0; i < n && nstate < facts->nstates; i++) {
+		const struct wanted_state *s = &list[i].state;
+
+		if (list[i].kind != WANTED_STATE)
+			continue;
+		if (!facts->states[nstate] && *facts->whys[nstate] &&
+		    strcmp(s->check, s->mend) == 0) {
+			preflight_hinder(&p, "This is wanted: %s. But:", s->what);
+			write_words(&p, span_of(facts->whys[nstate]));
+		}
+		nstate++;
+	}
 	return p.hindrances;
 }
 

@@ -29,6 +29,13 @@ unsigned preflight_packages(
     const struct wanted *wanted, const struct facts *facts, FILE *out);
 
 /*
+ * The same for what nobody but the operator can mend: states whose mend is their check, as of
+ * a certificate that somebody else keeps. One that fails without a word is not judged yet.
+ */
+unsigned preflight_states(
+    const struct wanted *wanted, const struct facts *facts, FILE *out);
+
+/*
  * The same for the config alone, before there is a connection: contact data of somebody else
  * in the privacy keys. Returns the number of hindrances.
  */

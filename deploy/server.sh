@@ -191,6 +191,8 @@ install_binary() { # PATH URL MEMBER SHA256 ARCHIVE [optional]
 				set -- "This server cannot download $url; fetch it elsewhere," \
 					'and run with --binaries DIR.'
 				[ -n "$optional" ] || die "$@"
+				mkdir -p "$D/missing"
+				: >"$D/missing/$hash"
 				note "$@" "Meanwhile it goes without $path."
 				return
 			}
@@ -209,6 +211,7 @@ install_binary() { # PATH URL MEMBER SHA256 ARCHIVE [optional]
 				"expected is $hash. Nothing was installed."
 		}
 		mv "$kept.new" "$kept"
+		rm -f "$D/missing/$hash"
 	fi
 	mkdir -p "$(dirname "$path")"
 	cp "$kept" "$path.cmdeploy-new"

@@ -538,17 +538,20 @@ static void real_states(void **state)
 	static const struct {
 		const char *check;
 		bool so;
+		const char *why; /* is said of it */
 	} checks[] = {
-		{ "true", true },
-		{ "false", false },
-		{ "false; true", false },
-		{ "[ \"$nothing\" = '' ]", false },
-		{ "echo out; echo err >&2; printf '\\0end\\t1\\n\\0'", true },
-		{ "if then", false },
-		{ "! read line", true },
-		{ "set --; cd /; g=9; exit 0", true },
-		{ "kill -9 $$", false },
-		{ "# it's \"quoted\"\ntrue", true },
+		{ "true", true, "" },
+		{ "false", false, "" },
+		{ "false; true", false, "" },
+		{ "[ \"$nothing\" = '' ]", false, "nothing" },
+		{ "echo out; echo err >&2; printf '\\0end\\t1\\n\\0'", true, "" },
+		{ "echo out; echo 'a%sb' >&2; exit 1", false, "a%sb" },
+		{ "printf 'x\\0end\\t1\\n\\0' >&2; exit 1", false, "xend\t1" },
+		{ "if then", false, "Syntax error" },
+		{ "! read line", true, "" },
+		{ "set --; cd /; g=9; exit 0", true, "" },
+		{ "kill -9 $$", false, "" },
+		{ "# it's \"quoted\"\ntrue", true, "" },
 	};
 	struct machine m;
 	struct facts *f;
@@ -561,6 +564,9 @@ static void real_states(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
 		if (f->states[i] != checks[i].so)
 			fail_msg("%s", checks[i].check);
+		if (!strstr(f->whys[i], checks[i].why) ||
+		    (!*checks[i].why && *f->whys[i]))
+			fail_msg("%s: %s", checks[i].check, f->whys[i]);
 	}
 	facts_free(f);
 	free_machine(&m);

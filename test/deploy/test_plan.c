@@ -16,7 +16,7 @@ struct world {
 	struct fact_file file[2];
 	struct fact_package package[1];
 	struct fact_unit unit[1];
-	const char *pending[1];
+	const char *pending[1], *missing[1];
 	bool state[1];
 	struct facts facts;
 };
@@ -34,6 +34,7 @@ static void setup(struct world *s)
 		.packages = s->package,
 		.units = s->unit,
 		.pending = s->pending,
+		.missing = s->missing,
 		.states = s->state };
 }
 
@@ -223,6 +224,29 @@ static void state_made(struct world *s)
 	running(s);
 	s->facts.nstates = 1;
 }
+static void want_program(struct world *s, unsigned optional)
+{
+	want_binary(s->wanted, &(struct wanted_binary){ .path = "/usr/local/bin/x",
+				   .arch = "x86_64",
+				   .url = "https://example.org/x",
+				   .sha256 = ABC,
+				   .optional = optional });
+	s->facts.nmissing = 1;
+	s->missing[0] = ABC;
+}
+static void out_of_reach(struct world *s)
+{
+	want_program(s, 1);
+}
+static void out_of_reach_and_needed(struct world *s)
+{
+	want_program(s, 0);
+}
+static void another_is_out_of_reach(struct world *s)
+{
+	want_program(s, 1);
+	s->missing[0] = OLD;
+}
 static void deb_of_other_arch(struct world *s)
 {
 	want_deb(s->wanted, &(struct wanted_deb){ .name = "x",
@@ -327,6 +351,16 @@ static const struct plan_case {
 	{ "a state", state_made,
 	    "web\n  + a key\n  * reload x.service: a key made\n"
 	    "In all: 1 unit, 1 other thing.\n" },
+	{ "out of reach", out_of_reach,
+	    "Note: the server could not download https://example.org/x, and goes "
+	    "without /usr/local/bin/x. It tries again after a day, and with "
+	    "--upgrade; or run with --binaries DIR.\n" RECORD },
+	{ "out of reach, but needed", out_of_reach_and_needed,
+	    "web\n  + binary /usr/local/bin/x (from https://example.org/x)\n"
+	    "In all: 1 other thing.\n" },
+	{ "not what is out of reach", another_is_out_of_reach,
+	    "web\n  + binary /usr/local/bin/x (from https://example.org/x)\n"
+	    "In all: 1 other thing.\n" },
 	{ "a package for other machines", deb_of_other_arch, RECORD },
 	{ "an older package", deb_older,
 	    "web\n  ~ package x 2, there is 1\nIn all: 1 package.\n" },

@@ -226,6 +226,51 @@ static void packages(void **state)
 	wanted_free(w);
 }
 
+static const struct state_case {
+	const char *name, *mend;
+	bool so;
+	const char *why, *says;
+} state_cases[] = {
+	{ "so", "test", true, "", "" },
+	{ "the operator's to mend", "test", false, "no key\nat all",
+	    "This is wanted: a certificate. But:\n  no key\n  at all\n" },
+	{ "without a word", "test", false, "", "" },
+	{ "mended by a run", "make", false, "no key", "" },
+	{ "words that paint", "test", false, "\033[2Jx",
+	    "This is wanted: a certificate. But:\n  \\x1b[2Jx\n" },
+};
+
+static void states(void **state)
+{
+	const struct state_case *c = *state;
+	struct wanted *w = wanted_create();
+	struct facts f = good_facts();
+	bool so[] = { false, c->so };
+	const char *whys[] = { "not asked for", c->why };
+	char *said = NULL;
+	size_t len;
+	FILE *out = open_memstream(&said, &len);
+
+	wanted_component(w, "tls");
+	want_state(w, &(struct wanted_state){ .what = "a key",
+			  .check = "false",
+			  .mend = "true",
+			  .stage = STAGE_INSTALL });
+	want_package(w, "openssl");
+	want_state(w, &(struct wanted_state){ .what = "a certificate",
+			  .check = "test",
+			  .mend = c->mend,
+			  .stage = STAGE_INSTALL });
+	f.states = so;
+	f.whys = whys;
+	f.nstates = 2;
+	assert_int_equal(preflight_states(w, &f, out), *c->says != '\0');
+	fclose(out);
+	assert_string_equal(said, c->says);
+	free(said);
+	wanted_free(w);
+}
+
 static const struct ini_case {
 	const char *name, *ini;
 	bool no_ipv6;
@@ -391,6 +436,7 @@ int main(void)
 		{ SUPPORT_TABLE(system_, system_cases) },
 		{ SUPPORT_TEST(kernel_without_ipv6) },
 		{ SUPPORT_TABLE(packages, packages_cases) },
+		{ SUPPORT_TABLE(states, state_cases) },
 		{ SUPPORT_TEST(python_relay) },
 		{ SUPPORT_TABLE(space, space_cases) },
 		{ SUPPORT_TABLE(ini, ini_cases) },
