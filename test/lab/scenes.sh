@@ -153,6 +153,6 @@ files_of() { # HOST
 
 units_of() { # HOST
 	on "$1" 'systemctl list-units --plain --no-legend --type=service,socket,path,timer |
-		grep -v "^\(user\|session\|run-\|systemd-\|apt-\|dpkg-\)" | awk "{ print \$1, \$3 }"
+		grep -v "^\(user\|session\|run-\|systemd-\|apt-\|dpkg-\|chatmail-echobot@\)" | awk "{ print \$1, \$3 }"
 		systemctl list-unit-files --plain --no-legend | awk "{ print \$1, \$2 }"' | sort
 }
