@@ -32,6 +32,7 @@ extern const struct command config_command;
 extern const struct command dns_command;
 extern const struct command forward_command;
 extern const struct command give_back_command;
+extern const struct command fmt_command;
 extern const struct command init_command;
 extern const struct command logs_command;
 extern const struct command migrate_command;

@@ -24,6 +24,7 @@ static const struct command *const commands[] = {
 	&test_command,
 	&bench_command,
 	&webdev_command,
+	&fmt_command,
 	&render_command,
 };
 
