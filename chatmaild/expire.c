@@ -18,11 +18,19 @@
 
 #define REMOVED_PREFIX ".expired-" /* of an account's directory once it is renamed */
 #define STRAY_SECONDS  86400 /* a temporary password file older than that is one */
+#define OLDEST_MAX     1024  /* messages over the quota that are found in one go */
 
 /* A message at the top, as the quota counts it. */
 struct counted {
 	int64_t when, size;
-	const char *path; /* "cur/NAME", in the heap of the list */
+	char *path; /* "cur/NAME", owned */
+};
+
+/* The oldest messages behind one, of those that the quota may take. */
+struct oldest {
+	struct counted *behind;          /* NULL: from the beginning */
+	struct counted list[OLDEST_MAX]; /* a heap, the youngest first; sorted later */
+	size_t n;
 };
 
 struct visit {
@@ -30,9 +38,8 @@ struct visit {
 	const char *name; /* of the mailbox */
 	uint64_t removed; /* files, so far */
 	uint64_t files;
-	struct counted *list; /* NULL: no quota rule */
-	size_t n, room;
-	bool gathering;
+	int64_t total;         /* bytes that the quota counts */
+	struct oldest *oldest; /* NULL: the first walk, which only counts */
 };
 
 /* --- telling ------------------------------------------------------------------------- */
@@ -130,22 +137,76 @@ bool expire_parse_name(const char *name, int64_t *when, int64_t *size)
 	return parse_number(&p, size);
 }
 
-static void gather(struct visit *v, const struct tree_entry *f)
+static int by_age(const void *a, const void *b)
 {
-	struct counted c;
+	const struct counted *x = a, *y = b;
+
+	if (x->when != y->when)
+		return x->when < y->when ? -1 : 1;
+	if (x->size != y->size)
+		return x->size < y->size ? -1 : 1;
+	return strcmp(x->path, y->path);
+}
+
+static void swap(struct counted *a, struct counted *b)
+{
+	const struct counted c = *a;
+
+	*a = *b;
+	*b = c;
+}
+
+static void sift_up(struct counted *list, size_t i)
+{
+	for (; i > 0 && by_age(&list[(i - 1) / 2], &list[i]) < 0; i = (i - 1) / 2)
+		swap(&list[(i - 1) / 2], &list[i]);
+}
+
+static void sift_down(struct counted *list, size_t n)
+{
+	size_t i = 0, child;
+
+	while ((child = 2 * i + 1) < n) {
+		if (child + 1 < n && by_age(&list[child], &list[child + 1]) < 0)
+			child++;
+		if (by_age(&list[i], &list[child]) >= 0)
+			return;
+		swap(&list[i], &list[child]);
+		i = child;
+	}
+}
+
+static void keep_oldest(struct oldest *o, const struct counted *c)
+{
+	struct counted *place = &o->list[o->n < OLDEST_MAX ? o->n : 0];
+
+	if (o->behind && by_age(c, o->behind) <= 0)
+		return;
+	if (o->n == OLDEST_MAX) {
+		if (by_age(c, place) >= 0)
+			return;
+		free(place->path);
+	}
+	*place = *c;
+	place->path = strdup(c->path);
+	if (!place->path)
+		abort();
+	if (o->n < OLDEST_MAX)
+		sift_up(o->list, o->n++);
+	else
+		sift_down(o->list, o->n);
+}
+
+static void count_message(struct visit *v, const struct tree_entry *f)
+{
+	struct counted c = { .path = (char *)(uintptr_t)f->path };
 
 	if (!expire_parse_name(f->name, &c.when, &c.size))
 		return;
-	if (v->n == v->room) {
-		v->room = v->room ? 2 * v->room : 64;
-		v->list = realloc(v->list, v->room * sizeof(*v->list));
-		if (!v->list)
-			abort();
-	}
-	c.path = strdup(f->path);
-	if (!c.path)
-		abort();
-	v->list[v->n++] = c;
+	if (v->oldest && c.when <= v->e->rules.now - EXPIRE_PROTECTED)
+		keep_oldest(v->oldest, &c);
+	else if (!v->oldest && __builtin_add_overflow(v->total, c.size, &v->total))
+		v->total = INT64_MAX;
 }
 
 /* Why a message's time has come, or NULL. */
@@ -165,11 +226,19 @@ static void see_message(
 {
 	const char *why = due(v->e, f, st);
 
-	v->files++;
-	if (why)
-		remove_file(v, why, f->dirfd, f->name, f->path, st);
-	else if (v->gathering && f->depth == 1 && strcmp(f->parent, "tmp") != 0)
-		gather(v, f);
+	if (!v->oldest) {
+		v->files++;
+		if (why)
+			remove_file(v, why, f->dirfd, f->name, f->path, st);
+	}
+	if (!why && v->e->rules.quota >= 0 && f->depth == 1 &&
+	    strcmp(f->parent, "tmp") != 0)
+		count_message(v, f);
+}
+
+static bool is_stopped(const struct expire *e)
+{
+	return e->stop && atomic_load(e->stop);
 }
 
 static enum tree_answer on_entry(void *arg, const struct tree_entry *f)
@@ -178,6 +247,8 @@ static enum tree_answer on_entry(void *arg, const struct tree_entry *f)
 	const bool message = is_message_directory(f->parent);
 	const struct stat *st;
 
+	if (is_stopped(v->e))
+		return TREE_STOP;
 	if (f->directory)
 		return message ? TREE_SKIP : TREE_ENTER;
 	if (!message && (f->depth > 0 || strncmp(f->name, "password.tmp-", 13) != 0))
@@ -187,48 +258,67 @@ static enum tree_answer on_entry(void *arg, const struct tree_entry *f)
 		return TREE_ENTER;
 	if (message)
 		see_message(v, f, st);
-	else if (st->st_mtime < v->e->rules.now - STRAY_SECONDS)
+	else if (!v->oldest && st->st_mtime < v->e->rules.now - STRAY_SECONDS)
 		remove_file(v, "never finished", f->dirfd, f->name, f->path, st);
 	return TREE_ENTER;
 }
 
 /* --- the quota ----------------------------------------------------------------------- */
 
-static int by_age(const void *a, const void *b)
-{
-	const struct counted *x = a, *y = b;
-
-	if (x->when != y->when)
-		return x->when < y->when ? -1 : 1;
-	if (x->size != y->size)
-		return x->size < y->size ? -1 : 1;
-	return strcmp(x->path, y->path);
-}
-
-/* Messages are told apart by name only, so one that was moved meanwhile counts as gone. */
-static uint64_t trim_gathered(struct visit *v, int mailbox)
+/* Take of the oldest until the total fits. Messages are told apart by name only, so one that
+ * was moved meanwhile counts as gone. */
+static uint64_t trim_oldest(struct visit *v, int mailbox)
 {
 	struct expire *e = v->e;
 	uint64_t removed = 0;
-	int64_t total = 0;
 
-	for (size_t i = 0; i < v->n; i++)
-		if (__builtin_add_overflow(total, v->list[i].size, &total))
-			total = INT64_MAX;
-	if (total > e->rules.quota)
-		qsort(v->list, v->n, sizeof(*v->list), by_age);
-	for (size_t i = 0; i < v->n && total > e->rules.quota; i++) {
-		const struct counted *c = &v->list[i];
+	for (size_t i = 0; i < v->oldest->n && v->total > e->rules.quota; i++) {
+		const struct counted *c = &v->oldest->list[i];
 		struct stat st;
 
-		if (c->when > e->rules.now - EXPIRE_PROTECTED)
-			break;
-		total -= c->size;
+		v->total -= c->size;
 		if (fstatat(mailbox, c->path, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			tell_trouble(e, v->name, c->path, errno);
 		else if (remove_file(v, "over quota", mailbox, c->path, c->path, &st))
 			removed++;
 	}
+	return removed;
+}
+
+/* The last one stays, for the next walk to begin behind it. */
+static void forget_oldest(struct oldest *o, struct counted *last)
+{
+	free(last->path);
+	*last = o->n > 0 ? o->list[--o->n] : (struct counted){ 0 };
+	while (o->n > 0)
+		free(o->list[--o->n].path);
+	o->behind = last;
+}
+
+/* Oldest first, as many walks as that takes; mostly it takes none. */
+static uint64_t trim(struct visit *v, int mailbox)
+{
+	struct expire *e = v->e;
+	struct counted last = { 0 };
+	uint64_t removed = 0;
+	bool more = true;
+
+	v->oldest = calloc(1, sizeof(*v->oldest));
+	if (!v->oldest)
+		abort();
+	while (more && v->total > e->rules.quota && !is_stopped(e)) {
+		/* What made trouble was told by the first walk. */
+		if (tree_walk(mailbox, ".", on_entry, NULL, v) < 0)
+			break;
+		more = v->oldest->n == OLDEST_MAX;
+		if (v->oldest->n > 0)
+			qsort(v->oldest->list, v->oldest->n, sizeof(last), by_age);
+		removed += trim_oldest(v, mailbox);
+		forget_oldest(v->oldest, &last);
+	}
+	free(last.path);
+	free(v->oldest);
+	v->oldest = NULL;
 	e->totals.quota_removed += removed;
 	if (removed > 0)
 		tell(e, EXPIRE_OVER_QUOTA, v->name, "", 0, removed, 0);
@@ -245,13 +335,6 @@ static void forget_size(struct visit *v, int mailbox)
 		    "maildirsize", NULL);
 }
 
-static void visit_end(struct visit *v)
-{
-	for (size_t i = 0; i < v->n; i++)
-		free((char *)v->list[i].path);
-	free(v->list);
-}
-
 static int open_mailbox(const struct expire *e, const char *name)
 {
 	return openat(e->dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -260,19 +343,18 @@ static int open_mailbox(const struct expire *e, const char *name)
 /* The messages of one mailbox by e's rules; how many its quota took. */
 static uint64_t expire_messages(struct expire *e, const char *name, int mailbox)
 {
-	struct visit v = { .e = e, .name = name, .gathering = e->rules.quota >= 0 };
+	struct visit v = { .e = e, .name = name };
 	uint64_t trimmed = 0;
 
 	if (tree_walk(mailbox, ".", on_entry, on_trouble, &v) < 0) {
 		tell_trouble(e, name, "", errno);
 	} else {
-		if (v.gathering)
-			trimmed = trim_gathered(&v, mailbox);
+		if (e->rules.quota >= 0 && v.total > e->rules.quota)
+			trimmed = trim(&v, mailbox);
 		if (v.removed > 0)
 			forget_size(&v, mailbox);
 	}
 	e->totals.files += v.files;
-	visit_end(&v);
 	return trimmed;
 }
 

@@ -4,11 +4,12 @@
  * told is others'. Everything here blocks: for workers and for tools.
  *
  * An account is removed by one rename to a name that no address has: after a crash it is
- * there whole, or not at all.
+ * there whole, or not at all. Memory is bounded however many messages a mailbox holds.
  */
 #ifndef CHATMAILD_EXPIRE_H
 #define CHATMAILD_EXPIRE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -64,6 +65,9 @@ struct expire {
 	struct expire_totals totals; /* add up over all calls */
 	expire_tell *tell;           /* may be NULL */
 	void *arg;
+
+	/* Another thread sets it: leave the mailbox as it is now. May be NULL. */
+	const atomic_bool *stop;
 };
 
 enum expire_answer {

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,10 +20,11 @@
 
 #define TICK_S       30        /* how often the clock is looked at */
 #define JITTER_S     600       /* relays of one hoster do not all begin at once */
-#define SLICE_NS     100000000 /* on a worker, without a break */
+#define SLICES       4         /* at once: what the disk is asked for, too */
+#define SLICE_NS     100000000 /* on a thread, without a break */
 #define NAMES_MAX    65536     /* accounts that are sorted together, a few MiB */
-#define REMOVED_MAX  256       /* accounts of one slice */
-#define NOTES_MAX    10000     /* of one slice that a watcher sees */
+#define REMOVED_MAX  64        /* accounts of one slice */
+#define NOTES_MAX    2500      /* of one slice that a watcher sees */
 #define LOGGED_MAX   100       /* errors of one run, with their paths */
 #define MAILBOX_JOBS 64        /* waiting or running */
 #define MIB          (1024 * 1024)
@@ -67,45 +69,60 @@ struct name {
 	char *text;
 };
 
-/* A run over all mailboxes. A slice of it belongs to a worker, the rest to the loop. */
-struct run {
+/* What one thread does of a run without a break. Its thread's while it is busy. */
+struct slice {
 	struct job job;
-	struct expiry *expiry;
-	struct expire e;
-	char *dir;
-	DIR *names;
-	struct name *batch; /* NAMES_MAX; from next on, nbatch are still to be done */
-	size_t next, nbatch;
-	bool watched; /* the slice keeps notes for somebody */
-	bool ended;
-	int error; /* errno: the mailboxes cannot be read */
-	unsigned logged;
+	struct run *run;
+	bool busy;
+	bool watched;    /* notes are kept for somebody */
+	struct expire e; /* with the totals of the slice */
 	struct note *notes, **last_note;
 	size_t nnotes;
 	size_t nremoved;
 	char removed[REMOVED_MAX][ADDRESS_MAX + 1];
 };
 
+/* A run over all mailboxes. The loop's; threads take names out of the batch, and one of them
+ * fills it while no slice is busy. */
+struct run {
+	struct job reading;
+	struct expiry *expiry;
+	char *dir;
+	int dirfd;
+	DIR *names;
+	struct expire_rules rules;
+	struct expire_totals totals;
+	struct name *batch; /* NAMES_MAX; from next on, nbatch are still to be done */
+	atomic_size_t next;
+	size_t nbatch;
+	bool ended;
+	int error; /* errno: the mailboxes cannot be read */
+	atomic_uint logged;
+	unsigned busy; /* slices, or the reading */
+	struct slice slice[SLICES];
+};
+
 struct expiry {
 	struct daemon *daemon;
+	struct workers *threads;
 	struct event *tick, *again;
 	struct run *run;
 	struct expiry_watcher watcher;
 	bool watched;
 	struct daily daily;
 	unsigned mailbox_jobs;
-	bool stopping;
+	atomic_bool stopping;
 	struct expiry_counters counters;
 };
 
-/* --- on a worker --------------------------------------------------------------------- */
+/* --- on a thread --------------------------------------------------------------------- */
 
-static void keep_note(struct run *r, const struct expire_note *n)
+static void keep_note(struct slice *s, const struct expire_note *n)
 {
 	size_t len = strlen(n->path) + 1;
 	struct note *kept;
 
-	if (r->nnotes == NOTES_MAX)
+	if (s->nnotes == NOTES_MAX)
 		return;
 	kept = malloc(sizeof(*kept) + len);
 	if (!kept)
@@ -113,19 +130,20 @@ static void keep_note(struct run *r, const struct expire_note *n)
 	kept->note = *n;
 	kept->note.path = memcpy(kept->path, n->path, len);
 	kept->next = NULL;
-	*r->last_note = kept;
-	r->last_note = &kept->next;
-	r->nnotes++;
+	*s->last_note = kept;
+	s->last_note = &kept->next;
+	s->nnotes++;
 }
 
 static void on_note(void *arg, const struct expire_note *n)
 {
-	struct run *r = arg;
+	struct slice *s = arg;
 
-	if (n->event == EXPIRE_ERROR && r->logged++ < LOGGED_MAX)
+	if (n->event == EXPIRE_ERROR &&
+	    atomic_fetch_add(&s->run->logged, 1) < LOGGED_MAX)
 		log_warning("expiry: %s: %s", n->path, strerror(n->error));
-	if (r->watched && n->event != EXPIRE_CHECKING)
-		keep_note(r, n);
+	if (s->watched && n->event != EXPIRE_CHECKING)
+		keep_note(s, n);
 }
 
 static int64_t monotonic_ns(void)
@@ -140,21 +158,23 @@ static bool open_names(struct run *r)
 {
 	int fd = open(r->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	r->e.dirfd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	r->names = r->e.dirfd < 0 ? NULL : fdopendir(fd);
-	if (r->names) {
-		r->batch = malloc(NAMES_MAX * sizeof(*r->batch));
-		if (!r->batch)
-			abort();
-		expire_clean(&r->e);
-		return true;
+	r->dirfd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	r->names = r->dirfd < 0 ? NULL : fdopendir(fd);
+	if (!r->names) {
+		r->error = errno;
+		if (fd >= 0)
+			close(fd);
+		if (r->dirfd >= 0)
+			close(r->dirfd);
+		return false;
 	}
-	r->error = errno;
-	if (fd >= 0)
-		close(fd);
-	if (r->e.dirfd >= 0)
-		close(r->e.dirfd);
-	return false;
+	r->batch = malloc(NAMES_MAX * sizeof(*r->batch));
+	if (!r->batch)
+		abort();
+	for (unsigned i = 0; i < SLICES; i++)
+		r->slice[i].e.dirfd = r->dirfd;
+	expire_clean(&r->slice[0].e);
+	return true;
 }
 
 static int by_inode(const void *a, const void *b)
@@ -172,7 +192,8 @@ static bool read_names(struct run *r)
 {
 	const struct dirent *d;
 
-	r->next = r->nbatch = 0;
+	r->next = 0;
+	r->nbatch = 0;
 	errno = 0;
 	while (r->nbatch < NAMES_MAX && (d = readdir(r->names))) {
 		struct name *n = &r->batch[r->nbatch];
@@ -192,28 +213,34 @@ static bool read_names(struct run *r)
 	return r->nbatch > 0;
 }
 
-static void run_mailbox(struct run *r, const char *name)
+static void read_batch(struct job *job)
 {
-	if (expire_mailbox(&r->e, name) == EXPIRE_REMOVED && !r->e.rules.dry_run)
-		memcpy(r->removed[r->nremoved++], name, strlen(name) + 1);
+	struct run *r = (struct run *)job;
+
+	r->ended = (!r->names && !open_names(r)) || !read_names(r);
+}
+
+static void run_mailbox(struct slice *s, const char *name)
+{
+	if (expire_mailbox(&s->e, name) == EXPIRE_REMOVED && !s->e.rules.dry_run)
+		memcpy(s->removed[s->nremoved++], name, strlen(name) + 1);
 }
 
 static void run_slice(struct job *job)
 {
-	struct run *r = (struct run *)job;
+	struct slice *s = (struct slice *)job;
 	const int64_t end = monotonic_ns() + SLICE_NS;
+	struct run *r = s->run;
 
-	if (!r->names && !open_names(r)) {
-		r->ended = true;
-		return;
-	}
-	while (r->nremoved < REMOVED_MAX && monotonic_ns() < end) {
-		if (r->next == r->nbatch && !read_names(r)) {
-			r->ended = true;
-			return;
-		}
-		run_mailbox(r, r->batch[r->next].text);
-		free(r->batch[r->next++].text);
+	while (s->nremoved < REMOVED_MAX && monotonic_ns() < end &&
+	       !atomic_load(s->e.stop)) {
+		size_t i = atomic_fetch_add(&r->next, 1);
+
+		if (i >= r->nbatch)
+			break;
+		run_mailbox(s, r->batch[i].text);
+		free(r->batch[i].text);
+		r->batch[i].text = NULL;
 	}
 }
 
@@ -255,18 +282,30 @@ static void remember(struct expiry *x, int64_t when)
 	store_submit(x->daemon->store, &r->op);
 }
 
-static void give_notes(struct expiry *x, struct run *r)
+static void give_notes(struct expiry *x, struct slice *s)
 {
-	while (r->notes) {
-		struct note *n = r->notes;
+	while (s->notes) {
+		struct note *n = s->notes;
 
-		r->notes = n->next;
+		s->notes = n->next;
 		if (x->watched)
 			x->watcher.note(x->watcher.arg, &n->note);
 		free(n);
 	}
-	r->last_note = &r->notes;
-	r->nnotes = 0;
+	s->last_note = &s->notes;
+	s->nnotes = 0;
+}
+
+static void add_totals(struct expire_totals *sum, struct expire_totals *t)
+{
+	sum->mailboxes += t->mailboxes;
+	sum->mailboxes_removed += t->mailboxes_removed;
+	sum->files += t->files;
+	sum->files_removed += t->files_removed;
+	sum->bytes_removed += t->bytes_removed;
+	sum->quota_removed += t->quota_removed;
+	sum->errors += t->errors;
+	*t = (struct expire_totals){ 0 };
 }
 
 static void count(struct expiry *x, const struct expire_totals *t)
@@ -281,7 +320,7 @@ static void count(struct expiry *x, const struct expire_totals *t)
 /* Takes r. */
 static void run_end(struct expiry *x, struct run *r)
 {
-	const struct expire_totals *t = &r->e.totals;
+	const struct expire_totals *t = &r->totals;
 	const char *error = r->error   ? strerror(r->error)
 			    : r->ended ? NULL
 				       : "the daemon is stopping";
@@ -290,7 +329,7 @@ static void run_end(struct expiry *x, struct run *r)
 		log_info("expiry: no mailboxes at %s yet", r->dir);
 	else if (r->error)
 		log_error("expiry: %s: %s", r->dir, strerror(r->error));
-	else if (r->ended && !r->e.rules.dry_run)
+	else if (r->ended && !r->rules.dry_run)
 		log_info(
 		    "expiry: removed %llu of %llu accounts and %llu of %llu files, "
 		    "%llu MiB, %llu errors",
@@ -299,12 +338,12 @@ static void run_end(struct expiry *x, struct run *r)
 		    (unsigned long long)t->files_removed, (unsigned long long)t->files,
 		    (unsigned long long)(t->bytes_removed / MIB),
 		    (unsigned long long)t->errors);
-	if (!r->e.rules.dry_run) {
+	if (!r->rules.dry_run) {
 		count(x, t);
 		if (!error) {
 			x->counters.runs++;
 			x->counters.last_end = (uint64_t)time(NULL);
-			x->daily.last = r->e.rules.now;
+			x->daily.last = r->rules.now;
 			remember(x, x->daily.last);
 		}
 	}
@@ -316,28 +355,50 @@ static void run_end(struct expiry *x, struct run *r)
 	}
 	if (r->names) {
 		closedir(r->names);
-		close(r->e.dirfd);
+		close(r->dirfd);
 	}
-	while (r->next < r->nbatch)
-		free(r->batch[r->next++].text);
+	for (size_t i = 0; i < r->nbatch; i++)
+		free(r->batch[i].text);
 	free(r->batch);
 	free(r->dir);
 	free(r);
 }
 
-static void slice_done(struct job *job)
+/* Nothing is busy, or all that are see that there is nothing left. */
+static void run_turn(struct expiry *x)
+{
+	struct run *r = x->run;
+
+	if (r->busy == 0 && (r->ended || x->stopping))
+		run_end(x, r);
+	else if (!x->stopping)
+		event_active(x->again, EV_TIMEOUT, 0);
+}
+
+static void reading_done(struct job *job)
 {
 	struct run *r = (struct run *)job;
+
+	r->busy--;
+	add_totals(&r->totals, &r->slice[0].e.totals);
+	give_notes(r->expiry, &r->slice[0]);
+	run_turn(r->expiry);
+}
+
+static void slice_done(struct job *job)
+{
+	struct slice *s = (struct slice *)job;
+	struct run *r = s->run;
 	struct expiry *x = r->expiry;
 
-	give_notes(x, r);
-	for (size_t i = 0; i < r->nremoved; i++)
-		users_removed(x->daemon->users, span_of(r->removed[i]));
-	r->nremoved = 0;
-	if (r->ended || x->stopping)
-		run_end(x, r);
-	else
-		event_active(x->again, EV_TIMEOUT, 0);
+	r->busy--;
+	add_totals(&r->totals, &s->e.totals);
+	give_notes(x, s);
+	for (size_t i = 0; i < s->nremoved; i++)
+		users_removed(x->daemon->users, span_of(s->removed[i]));
+	s->nremoved = 0;
+	s->busy = false;
+	run_turn(x);
 }
 
 /* Somebody watches who cannot take more now. */
@@ -346,25 +407,43 @@ static bool is_held(const struct expiry *x)
 	return x->watched && x->watcher.full && x->watcher.full(x->watcher.arg);
 }
 
-/* The next slice, once the store has kept up with what the last one removed, and who
+static void begin_reading(struct expiry *x, struct run *r)
+{
+	r->slice[0].watched = x->watched; /* of what is cleaned up first */
+	r->busy++;
+	workers_submit(x->threads, &r->reading);
+}
+
+static void begin_slices(struct expiry *x, struct run *r)
+{
+	for (unsigned i = 0; i < SLICES; i++) {
+		struct slice *s = &r->slice[i];
+
+		if (s->busy)
+			continue;
+		s->busy = true;
+		s->watched = x->watched;
+		r->busy++;
+		workers_submit(x->threads, &s->job);
+	}
+}
+
+/* The next slices, once the store has kept up with what the last ones removed, and who
  * watches with what he was told. */
 static void on_again(evutil_socket_t fd, short what, void *arg)
 {
 	static const struct timeval soon = { .tv_usec = 20000 };
 	struct expiry *x = arg;
+	struct run *r = x->run;
 
-	if (x->stopping) {
-		run_end(x, x->run);
-		return;
-	}
 	if (is_held(x) ||
 	    users_remembering(x->daemon->users) >
-		USERS_REMEMBER_MAX - REMOVED_MAX - USERS_REMEMBER_MAX / 4) {
+		USERS_REMEMBER_MAX - SLICES * REMOVED_MAX - USERS_REMEMBER_MAX / 4)
 		event_add(x->again, &soon);
-		return;
-	}
-	x->run->watched = x->watched;
-	workers_submit(x->daemon->workers, &x->run->job);
+	else if (r->next < r->nbatch)
+		begin_slices(x, r);
+	else if (r->busy == 0)
+		begin_reading(x, r);
 }
 
 static struct expire_rules rules_of(const struct config *c, bool dry_run)
@@ -379,28 +458,41 @@ static struct expire_rules rules_of(const struct config *c, bool dry_run)
 	};
 }
 
-bool expiry_run(struct expiry *x, bool dry_run, const struct expiry_watcher *watcher)
+static struct run *run_create(struct expiry *x, bool dry_run)
 {
-	struct run *r;
+	struct run *r = calloc(1, sizeof(*r));
 
-	if (x->run || x->stopping)
-		return false;
-	r = calloc(1, sizeof(*r));
 	if (!r)
 		abort();
-	r->job.run = run_slice;
-	r->job.done = slice_done;
+	r->reading.run = read_batch;
+	r->reading.done = reading_done;
 	r->expiry = x;
+	r->rules = rules_of(x->daemon->config, dry_run);
 	r->dir = strdup(x->daemon->config->mailboxes_dir);
 	if (!r->dir)
 		abort();
-	r->last_note = &r->notes;
-	r->e = (struct expire){ .dir = r->dir,
-		.dirfd = -1,
-		.rules = rules_of(x->daemon->config, dry_run),
-		.tell = on_note,
-		.arg = r };
-	x->run = r;
+	for (unsigned i = 0; i < SLICES; i++) {
+		struct slice *s = &r->slice[i];
+
+		s->job.run = run_slice;
+		s->job.done = slice_done;
+		s->run = r;
+		s->last_note = &s->notes;
+		s->e = (struct expire){ .dir = r->dir,
+			.dirfd = -1,
+			.rules = r->rules,
+			.tell = on_note,
+			.arg = s,
+			.stop = &x->stopping };
+	}
+	return r;
+}
+
+bool expiry_run(struct expiry *x, bool dry_run, const struct expiry_watcher *watcher)
+{
+	if (x->run || x->stopping)
+		return false;
+	x->run = run_create(x, dry_run);
 	x->counters.running = 1;
 	x->watched = watcher != NULL;
 	if (watcher)
@@ -448,7 +540,8 @@ static void mailbox_run(struct job *job)
 		.dirfd = open(m->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
 		.rules = m->rules,
 		.tell = on_mailbox_note,
-		.arg = m };
+		.arg = m,
+		.stop = &m->expiry->stopping };
 
 	if (e.dirfd < 0) {
 		m->error = errno;
@@ -508,7 +601,7 @@ bool expiry_mailbox(struct expiry *x, enum expiry_task task, struct span address
 	m->done = done;
 	m->arg = arg;
 	x->mailbox_jobs++;
-	workers_submit(x->daemon->workers, &m->job);
+	workers_submit(x->threads, &m->job);
 	return true;
 }
 
@@ -565,6 +658,8 @@ static bool load_last(struct expiry *x)
 struct expiry *expiry_create(struct daemon *d)
 {
 	static const struct timeval interval = { .tv_sec = TICK_S };
+	static const struct workers_options threads = { .threads = SLICES,
+		.name = "expiry" };
 	struct expiry *x = calloc(1, sizeof(*x));
 	unsigned char random[2];
 
@@ -577,7 +672,8 @@ struct expiry *expiry_create(struct daemon *d)
 	x->again = evtimer_new(d->base, on_again, x);
 	if (!x->tick || !x->again || event_add(x->tick, &interval) < 0)
 		abort();
-	if (!load_last(x)) {
+	x->threads = workers_create(d->base, &threads);
+	if (!x->threads || !load_last(x)) {
 		expiry_stop(x);
 		expiry_destroy(x);
 		return NULL;
@@ -588,16 +684,14 @@ struct expiry *expiry_create(struct daemon *d)
 
 void expiry_stop(struct expiry *x)
 {
-	bool between; /* two slices: nobody else would end the run */
-
 	if (!x || x->stopping)
 		return;
 	x->stopping = true;
-	between = x->run && event_pending(x->again, EV_TIMEOUT, NULL);
+	workers_destroy(x->threads); /* whose last slice ends the run */
 	event_free(x->tick);
 	event_free(x->again);
-	if (between)
-		run_end(x, x->run);
+	if (x->run)
+		run_end(x, x->run); /* it was between two slices */
 }
 
 void expiry_destroy(struct expiry *x)

@@ -1,6 +1,7 @@
 /*
  * When expire.h's rules are applied: once a day, and when somebody asks. The work is done
- * slice by slice on a worker; between them the loop forgets the accounts that went.
+ * slice by slice on threads of its own, a few mailboxes at once, for one after another waits
+ * for the disk mostly; between slices the loop forgets the accounts that went.
  */
 #ifndef CHATMAILD_EXPIRY_H
 #define CHATMAILD_EXPIRY_H
@@ -23,15 +24,16 @@ struct expiry_counters {
 extern const struct metric_def expiry_metrics[];
 extern const size_t nexpiry_metrics;
 
-/* Needs d->base, config, workers, store and users. NULL if the store cannot be read. */
+/* Needs d->base, config, store and users. NULL if the store cannot be read, or there are no
+ * threads. */
 struct expiry *expiry_create(struct daemon *d);
-void expiry_stop(struct expiry *x); /* before workers_destroy(); starts nothing new */
+void expiry_stop(struct expiry *x); /* ends what is under way; before store_close() */
 void expiry_destroy(struct expiry *x); /* after store_close(); accepts NULL */
 const struct expiry_counters *expiry_counters(const struct expiry *x);
 
 /*
- * Who wants to see a run. note is called on the loop, in order, for what goes or would go
- * and for errors; done once, with error NULL or why the run ended early.
+ * Who wants to see a run. note is called on the loop, a mailbox's in order, for what goes or
+ * would go and for errors; done once, with error NULL or why the run ended early.
  */
 struct expiry_watcher {
 	void (*note)(void *arg, const struct expire_note *n);

@@ -361,6 +361,40 @@ static void quota_takes_the_oldest(void **state)
 	house_deinit(&h);
 }
 
+/* More than are found in one walk. */
+static void quota_takes_many(void **state)
+{
+	char name[64];
+	struct house h;
+
+	for (unsigned dry = 0; dry < 2; dry++) {
+		house_init(&h);
+		h.e.rules.dry_run = dry;
+		h.e.rules.quota = 100 * 100;
+		put(&h, USER, "password", 0, 0);
+		for (unsigned i = 0; i < 3000; i++) {
+			snprintf(name, sizeof(name), "%s/%lld.M%u.host,S=100",
+			    i % 2 ? "cur" : "new",
+			    (long long)(NOW - 2 * DAY - (i % 1500)), i);
+			put(&h, USER, name, 5, 0);
+		}
+		put(&h, USER, "cur/1.M0.host,S=100", 5,
+		    21 * DAY); /* not counted: old */
+		expire_mailbox(&h.e, USER);
+		assert_int_equal(h.e.totals.quota_removed, 2900);
+		assert_int_equal(h.e.totals.files_removed, 2901);
+		assert_int_equal(h.e.totals.files, 3001);
+		assert_int_equal(h.e.totals.errors, 0);
+		assert_int_equal(
+		    count_files(&h, "cur") + count_files(&h, "new"), dry ? 3001 : 100);
+		/* The youngest are left, both of each second. */
+		assert_true(there(&h, USER, "new/1699827200.M0.host,S=100"));
+		assert_int_equal(
+		    there(&h, USER, "new/1699827150.M1550.host,S=100"), dry);
+		house_deinit(&h);
+	}
+}
+
 static void trims_any_age(void **state)
 {
 	struct house h;
@@ -519,6 +553,7 @@ int main(void)
 		{ SUPPORT_TABLE(names, name_cases) },
 		{ SUPPORT_TABLE(quota, quota_cases) },
 		{ SUPPORT_TEST(quota_takes_the_oldest) },
+		{ SUPPORT_TEST(quota_takes_many) },
 		{ SUPPORT_TEST(trims_any_age) },
 		{ SUPPORT_TEST(symbolic_links_are_not_followed) },
 		{ SUPPORT_TEST(a_crash_leaves_nothing_to_log_in_to) },
