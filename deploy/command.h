@@ -30,6 +30,7 @@ extern const struct command backup_command;
 extern const struct command bench_command;
 extern const struct command config_command;
 extern const struct command dns_command;
+extern const struct command doctor_command;
 extern const struct command forward_command;
 extern const struct command give_back_command;
 extern const struct command fmt_command;

@@ -12,6 +12,7 @@ static const struct command *const commands[] = {
 	&run_command,
 	&dns_command,
 	&status_command,
+	&doctor_command,
 	&users_command,
 	&registration_command,
 	&logs_command,

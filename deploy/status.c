@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "deploy/answer.h"
 #include "deploy/quote.h"
 
 #define CERTIFICATE_DAYS 14 /* left, from which on it is worth a warning */
@@ -77,59 +78,6 @@ char *status_script(const struct status_question *q)
 	return text_take(&t);
 }
 
-/* Reading: lines of a keyword, a blank, and words. */
-
-struct reader {
-	struct span rest;
-	const char *key;
-};
-
-/* The next line with this keyword, without it. */
-static bool next_line(struct reader *r, struct span *value)
-{
-	struct span line, key;
-
-	while (span_cut(&r->rest, '\n', &line)) {
-		if (!span_cut(&line, ' ', &key) || !span_is(key, r->key) || !line.data)
-			continue;
-		*value = line;
-		return true;
-	}
-	return false;
-}
-
-static bool find_line(struct span output, const char *key, struct span *value)
-{
-	struct reader r = { output, key };
-
-	return next_line(&r, value);
-}
-
-/* The next word of a line; empty at its end. */
-static struct span word(struct span *line)
-{
-	struct span w;
-
-	while (span_cut(line, ' ', &w)) {
-		if (w.len > 0)
-			return w;
-	}
-	return span_of("");
-}
-
-/* Of digits; -1 if it is none. */
-static int64_t read_number(struct span w)
-{
-	int64_t n = 0;
-
-	for (size_t i = 0; i < w.len; i++) {
-		if (w.data[i] < '0' || w.data[i] > '9' || n > INT64_MAX / 10 - 10)
-			return -1;
-		n = n * 10 + (w.data[i] - '0');
-	}
-	return w.len > 0 ? n : -1;
-}
-
 /* A server's text on an operator's terminal. */
 static void put_text(struct span s, FILE *out)
 {
@@ -154,7 +102,7 @@ static unsigned print_registration(
 {
 	struct span value;
 
-	if (!find_line(output, "registration", &value)) {
+	if (!answer_find(output, "registration", &value)) {
 		put_unknown("registration", out);
 		return 0;
 	}
@@ -170,12 +118,12 @@ static unsigned print_version(
 {
 	struct span value, sha256;
 
-	if (!find_line(output, "version", &value)) {
+	if (!answer_find(output, "version", &value)) {
 		put_label("version", out);
 		fputs("none: never deployed\n", out);
 		return 0;
 	}
-	sha256 = word(&value);
+	sha256 = answer_word(&value);
 	put_label("version", out);
 	put_text(span_trim(value.data ? value : span_of("")), out);
 	if (q->version_sha256)
@@ -192,7 +140,7 @@ static unsigned print_certificate(
 {
 	struct span value;
 	int64_t end =
-	    find_line(output, "certificate", &value) ? read_number(value) : -1;
+	    answer_find(output, "certificate", &value) ? answer_number(value) : -1;
 	time_t t = (time_t)end;
 	int64_t days;
 	char text[64];
@@ -218,26 +166,26 @@ static unsigned print_numbers(
 	int64_t queued, deferred, mailboxes, memory;
 	struct span value;
 
-	if (find_line(output, "mailboxes", &value) &&
-	    (mailboxes = read_number(value)) >= 0)
+	if (answer_find(output, "mailboxes", &value) &&
+	    (mailboxes = answer_number(value)) >= 0)
 		fprintf(out, "%-14s%" PRId64 "\n", "mailboxes", mailboxes);
 	else
 		put_unknown("mailboxes", out);
-	if (find_line(output, "queue", &value) &&
-	    (queued = read_number(word(&value))) >= 0 &&
-	    (deferred = read_number(word(&value))) >= 0)
+	if (answer_find(output, "queue", &value) &&
+	    (queued = answer_number(answer_word(&value))) >= 0 &&
+	    (deferred = answer_number(answer_word(&value))) >= 0)
 		fprintf(out, "%-14s%" PRId64 " active, %" PRId64 " deferred\n", "queue",
 		    queued, deferred);
 	else
 		put_unknown("queue", out);
-	if (!find_line(output, "system", &value))
+	if (!answer_find(output, "system", &value))
 		return 0;
 	put_label("load", out);
 	for (int i = 0; i < 3; i++) {
-		put_text(word(&value), out);
+		put_text(answer_word(&value), out);
 		putc(i < 2 ? ' ' : '\n', out);
 	}
-	memory = read_number(word(&value)); /* KiB */
+	memory = answer_number(answer_word(&value)); /* KiB */
 	if (memory >= 0)
 		fprintf(
 		    out, "%-14s%" PRId64 " MiB available\n", "memory", memory / 1024);
@@ -247,14 +195,14 @@ static unsigned print_numbers(
 static unsigned print_disks(
     const struct status_question *q, struct span output, FILE *out)
 {
-	struct reader r = { output, "disk" };
+	struct answer_reader r = { output, "disk" };
 	unsigned full = 0;
 	struct span value;
 
-	while (next_line(&r, &value)) {
-		struct span place = word(&value);
-		int64_t free = read_number(word(&value));
-		int64_t size = read_number(word(&value));
+	while (answer_next(&r, &value)) {
+		struct span place = answer_word(&value);
+		int64_t free = answer_number(answer_word(&value));
+		int64_t size = answer_number(answer_word(&value));
 		double used;
 
 		if (free < 0 || size <= 0 || free > size)
@@ -274,7 +222,7 @@ static unsigned print_echobot(
 {
 	struct span link;
 
-	if (!find_line(output, "echobot", &link) || link.len == 0)
+	if (!answer_find(output, "echobot", &link) || link.len == 0)
 		return 0;
 	put_label("echo bot", out);
 	put_text(link, out);
@@ -285,21 +233,21 @@ static unsigned print_echobot(
 static unsigned print_packages(
     const struct status_question *q, struct span output, FILE *out)
 {
-	struct reader r = { output, "package" };
+	struct answer_reader r = { output, "package" };
 	struct span value;
 	size_t n = 0;
 
 	fputs("\nPackages\n", out);
-	while (next_line(&r, &value)) {
+	while (answer_next(&r, &value)) {
 		struct span name;
 
-		if (!span_is(word(&value), "ii"))
+		if (!span_is(answer_word(&value), "ii"))
 			continue; /* known to dpkg, but not installed */
-		name = word(&value);
+		name = answer_word(&value);
 		fputs("  ", out);
 		put_text(name, out);
 		putc(' ', out);
-		put_text(word(&value), out);
+		put_text(answer_word(&value), out);
 		putc('\n', out);
 		n++;
 	}
@@ -311,15 +259,15 @@ static unsigned print_packages(
 static unsigned print_units(
     const struct status_question *q, struct span output, FILE *out)
 {
-	struct reader r = { output, "unit" };
+	struct answer_reader r = { output, "unit" };
 	unsigned down = 0;
 	struct span value;
 
 	if (q->nunits == 0)
 		return 0;
 	fputs("\nUnits of the relay\n", out);
-	while (next_line(&r, &value)) {
-		struct span name = word(&value), state = word(&value);
+	while (answer_next(&r, &value)) {
+		struct span name = answer_word(&value), state = answer_word(&value);
 
 		fputs("  ", out);
 		put_text(name, out);
@@ -334,12 +282,12 @@ static unsigned print_units(
 static unsigned print_list(
     const char *key, const char *title, struct span output, FILE *out)
 {
-	struct reader r = { output, key };
+	struct answer_reader r = { output, key };
 	struct span value;
 	unsigned n = 0;
 
 	fprintf(out, "\n%s\n", title);
-	for (; next_line(&r, &value); n++) {
+	for (; answer_next(&r, &value); n++) {
 		if (!span_starts(value, "  "))
 			fputs("  ", out);
 		put_text(value, out);

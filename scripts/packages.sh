@@ -6,8 +6,8 @@
 BUILD_PACKAGES=(
 	gcc libc6-dev meson ninja-build pkg-config dovecot-dev
 	libcmark-dev libcmocka-dev libconfuse-dev libcrypt-dev libevent-dev libgmime-3.0-dev
-	libjansson-dev libldns-dev libnghttp2-dev libpng-dev libqrencode-dev libsqlite3-dev
-	libssl-dev libsystemd-dev
+	libjansson-dev libldns-dev libnghttp2-dev libopendkim-dev libpng-dev libqrencode-dev
+	libsqlite3-dev libssl-dev libsystemd-dev
 )
 
 # Making Debian packages, beyond these.
