@@ -107,18 +107,35 @@ static const struct admin_command *find_command(const char *name)
 	return NULL;
 }
 
+const struct admin_command *admin_parse(
+    const char *line, size_t len, json_t **args, const char **why)
+{
+	const struct admin_command *command;
+	const char *name;
+
+	*args = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
+	name = json_string_value(json_object_get(*args, "command"));
+	command = name ? find_command(name) : NULL;
+	if (command)
+		return command;
+	*why = !json_is_object(*args) ? "not a JSON object"
+	       : !name                ? "no command is named"
+				      : "there is no such command";
+	json_decref(*args);
+	*args = NULL;
+	return NULL;
+}
+
 static void run_line(struct admin_conn *c, const char *line, size_t len)
 {
-	json_t *args = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
-	const char *name = json_string_value(json_object_get(args, "command"));
-	const struct admin_command *command = name ? find_command(name) : NULL;
+	const struct admin_command *command;
 	struct admin_request *r;
+	const char *why;
+	json_t *args;
 
+	command = admin_parse(line, len, &args, &why);
 	if (!command) {
-		put_refusal(c, !json_is_object(args) ? "not a JSON object"
-			       : !name               ? "no command is named"
-						     : "there is no such command");
-		json_decref(args);
+		put_refusal(c, why);
 		return;
 	}
 	r = calloc(1, sizeof(*r));

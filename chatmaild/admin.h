@@ -48,6 +48,13 @@ extern const struct admin_command admin_daemon_commands[];
 extern const struct admin_command admin_users_commands[];
 extern const struct admin_command admin_expire_commands[];
 
+/*
+ * A request, LF cut: its command, and all of it in args, an object, the caller's. Or NULL
+ * and why it is refused.
+ */
+const struct admin_command *admin_parse(
+    const char *line, size_t len, json_t **args, const char **why);
+
 /* A line before the last one. Takes value. */
 void admin_say(struct admin_request *r, json_t *value);
 

@@ -9,7 +9,6 @@
 #include <openssl/rand.h>
 #include <stdlib.h>
 
-#define KEY_SIZE    32
 #define SERIAL_SIZE 6
 #define BODY_SIZE   (SERIAL_SIZE + 2)
 #define MAC_SIZE    10
@@ -17,7 +16,7 @@
 
 struct invites {
 	struct store *store;
-	unsigned char key[KEY_SIZE];
+	unsigned char key[INVITE_KEY_SIZE];
 	sqlite3_stmt *used;
 };
 
@@ -25,7 +24,7 @@ struct invites {
 
 struct key_op {
 	struct store_op op;
-	unsigned char key[KEY_SIZE];
+	unsigned char key[INVITE_KEY_SIZE];
 };
 
 static int key_run(struct store_op *op, sqlite3 *db)
@@ -37,7 +36,7 @@ static int key_run(struct store_op *op, sqlite3 *db)
 
 	if (rc != SQLITE_OK)
 		return rc;
-	sqlite3_bind_blob(stmt, 1, k->key, KEY_SIZE, SQLITE_STATIC);
+	sqlite3_bind_blob(stmt, 1, k->key, INVITE_KEY_SIZE, SQLITE_STATIC);
 	return store_finish(stmt);
 }
 
@@ -53,11 +52,11 @@ static void make_key(struct invites *i)
 {
 	struct key_op *k = calloc(1, sizeof(*k));
 
-	if (!k || RAND_bytes(i->key, KEY_SIZE) != 1)
+	if (!k || RAND_bytes(i->key, INVITE_KEY_SIZE) != 1)
 		abort(); /* a machine without randomness runs no TLS either */
 	k->op.run = key_run;
 	k->op.done = key_done;
-	memcpy(k->key, i->key, KEY_SIZE);
+	memcpy(k->key, i->key, INVITE_KEY_SIZE);
 	store_submit(i->store, &k->op);
 }
 
@@ -71,8 +70,8 @@ static bool load_key(struct invites *i)
 	if (!stmt)
 		return false;
 	rc = sqlite3_step(stmt);
-	if (rc == SQLITE_ROW && sqlite3_column_bytes(stmt, 0) == KEY_SIZE) {
-		memcpy(i->key, sqlite3_column_blob(stmt, 0), KEY_SIZE);
+	if (rc == SQLITE_ROW && sqlite3_column_bytes(stmt, 0) == INVITE_KEY_SIZE) {
+		memcpy(i->key, sqlite3_column_blob(stmt, 0), INVITE_KEY_SIZE);
 		found = true;
 	}
 	store_check(i->store, rc);
@@ -105,13 +104,13 @@ void invites_destroy(struct invites *i)
 
 /* --- one invite ---------------------------------------------------------------------- */
 
-static void seal(const struct invites *i, const unsigned char body[BODY_SIZE],
-    unsigned char mac[MAC_SIZE])
+static void seal(const unsigned char key[INVITE_KEY_SIZE],
+    const unsigned char body[BODY_SIZE], unsigned char mac[MAC_SIZE])
 {
 	unsigned char digest[EVP_MAX_MD_SIZE];
 	unsigned len;
 
-	if (!HMAC(EVP_sha256(), i->key, KEY_SIZE, body, BODY_SIZE, digest, &len))
+	if (!HMAC(EVP_sha256(), key, INVITE_KEY_SIZE, body, BODY_SIZE, digest, &len))
 		abort();
 	memcpy(mac, digest, MAC_SIZE);
 }
@@ -127,18 +126,28 @@ static void swap_letters(char *text, const char *from, const char *to)
 			}
 }
 
-void invites_make(
-    const struct invites *i, int64_t last_day, char invite[INVITE_LEN + 1])
+void invite_write(const unsigned char key[INVITE_KEY_SIZE], const struct invite *i,
+    char text[INVITE_LEN + 1])
 {
 	unsigned char bytes[BODY_SIZE + MAC_SIZE];
 
-	if (RAND_bytes(bytes, SERIAL_SIZE) != 1)
+	for (size_t k = 0; k < SERIAL_SIZE; k++)
+		bytes[k] = (unsigned char)(i->serial >> 8 * (SERIAL_SIZE - 1 - k));
+	bytes[SERIAL_SIZE] = (unsigned char)(i->last_day % DAYS >> 8);
+	bytes[SERIAL_SIZE + 1] = (unsigned char)i->last_day;
+	seal(key, bytes, bytes + BODY_SIZE);
+	EVP_EncodeBlock((unsigned char *)text, bytes, sizeof(bytes));
+	swap_letters(text, "+/", "-_");
+}
+
+void invites_make(
+    const struct invites *i, int64_t last_day, char invite[INVITE_LEN + 1])
+{
+	struct invite new = { .last_day = last_day };
+
+	if (RAND_bytes((unsigned char *)&new.serial, SERIAL_SIZE) != 1)
 		abort();
-	bytes[SERIAL_SIZE] = (unsigned char)(last_day % DAYS >> 8);
-	bytes[SERIAL_SIZE + 1] = (unsigned char)last_day;
-	seal(i, bytes, bytes + BODY_SIZE);
-	EVP_EncodeBlock((unsigned char *)invite, bytes, sizeof(bytes));
-	swap_letters(invite, "+/", "-_");
+	invite_write(i->key, &new, invite);
 }
 
 /* The bytes of an invite; false if it is not made of the right letters. */
@@ -162,6 +171,23 @@ static bool decode(struct span password, unsigned char bytes[BODY_SIZE + MAC_SIZ
 	       BODY_SIZE + MAC_SIZE;
 }
 
+bool invite_read(
+    const unsigned char key[INVITE_KEY_SIZE], struct span password, struct invite *i)
+{
+	unsigned char bytes[BODY_SIZE + MAC_SIZE], mac[MAC_SIZE];
+
+	if (!decode(password, bytes))
+		return false;
+	seal(key, bytes, mac);
+	if (CRYPTO_memcmp(mac, bytes + BODY_SIZE, MAC_SIZE) != 0)
+		return false;
+	i->serial = 1; /* above the random bits, so that none is 0 */
+	for (size_t k = 0; k < SERIAL_SIZE; k++)
+		i->serial = i->serial << 8 | bytes[k];
+	i->last_day = bytes[SERIAL_SIZE] << 8 | bytes[SERIAL_SIZE + 1];
+	return true;
+}
+
 static bool is_used(const struct invites *i, int64_t serial)
 {
 	int rc;
@@ -176,18 +202,12 @@ static bool is_used(const struct invites *i, int64_t serial)
 
 int64_t invites_find(const struct invites *i, struct span password, int64_t today)
 {
-	unsigned char bytes[BODY_SIZE + MAC_SIZE], mac[MAC_SIZE];
-	int64_t serial = 1; /* above the random bits, so that none is 0 */
+	struct invite found;
 
-	if (!decode(password, bytes))
+	if (!invite_read(i->key, password, &found) || found.last_day < today ||
+	    is_used(i, found.serial))
 		return 0;
-	seal(i, bytes, mac);
-	if (CRYPTO_memcmp(mac, bytes + BODY_SIZE, MAC_SIZE) != 0 ||
-	    (bytes[SERIAL_SIZE] << 8 | bytes[SERIAL_SIZE + 1]) < today)
-		return 0;
-	for (size_t k = 0; k < SERIAL_SIZE; k++)
-		serial = serial << 8 | bytes[k];
-	return is_used(i, serial) ? 0 : serial;
+	return found.serial;
 }
 
 int invites_row_use(sqlite3 *db, int64_t serial, int64_t today)

@@ -12,11 +12,13 @@
 #ifndef CHATMAILD_INVITES_H
 #define CHATMAILD_INVITES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "chatmaild/store.h"
 
 #define INVITE_LEN      24 /* characters */
+#define INVITE_KEY_SIZE 32
 #define INVITE_DAYS_MAX 3650
 
 struct invites;
@@ -40,5 +42,19 @@ int64_t invites_find(const struct invites *i, struct span password, int64_t toda
  * before. Forgets those that are too old by now.
  */
 int invites_row_use(sqlite3 *db, int64_t serial, int64_t today);
+
+/* What an invite says. Without the store, for the above and their fuzz target. */
+struct invite {
+	int64_t serial;   /* of 48 bits, and one above them: never 0 */
+	int64_t last_day; /* since 1970, below 65536 */
+};
+
+/* NUL-terminated. */
+void invite_write(const unsigned char key[INVITE_KEY_SIZE], const struct invite *i,
+    char text[INVITE_LEN + 1]);
+
+/* What password begins with; false if that is no invite of this key. */
+bool invite_read(
+    const unsigned char key[INVITE_KEY_SIZE], struct span password, struct invite *i);
 
 #endif
