@@ -36,7 +36,7 @@ TEST_PACKAGES=(
 # The host of the lab's servers.
 # shellcheck disable=SC2034
 LAB_PACKAGES=(
-	curl debootstrap iproute2 openssh-client openssl procps systemd-container util-linux
+	age curl debootstrap gnupg iproute2 openssh-client openssl procps systemd-container util-linux
 )
 
 POLICY=/usr/sbin/policy-rc.d

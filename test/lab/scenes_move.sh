@@ -41,7 +41,8 @@ carol_loses() { # UID
 # What of her mailbox clients go by.
 carol_has() {
 	carol imaps://relay-a.example/ -X 'STATUS INBOX (MESSAGES UIDVALIDITY)'
-	carol imaps://relay-a.example/INBOX -X 'UID FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE)'
+	carol imaps://relay-a.example/INBOX -X 'UID FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE)' |
+		sed 's/ *\\Recent//' # who asks first gets that
 }
 
 uidnext() {
@@ -103,15 +104,47 @@ backup_all_ways() {
 	ask_in_vain 'is there already' backup "$dir/plain.tar"
 }
 
+# The plain backup with something else in it, sealed again.
+forge() { # FILE COMMAND: in the directory where it is unpacked
+	local tree=$work/backups/tree
+	rm -rf "$tree"
+	mkdir "$tree"
+	tar -xf "$work/backups/plain.tar" -C "$tree"
+	(
+		cd "$tree"
+		mv chatmail-backup/manifest ../manifest
+		sh -euc "$2"
+		tar -b1 --format=gnu -c chatmail-backup/info | head -c -1024
+		tar -b1 --format=gnu -c --exclude chatmail-backup/info -- * | head -c -1024
+	) >"$1"
+	{
+		echo "sha256 $(sha256sum <"$1" | cut -d' ' -f1)"
+		sed 1d "$work/backups/manifest"
+	} >"$tree/chatmail-backup/manifest"
+	tar -b1 --format=gnu -C "$tree" -c chatmail-backup/manifest >>"$1"
+}
+
+cut_half() { # FILE
+	head -c $(($(stat -c %s "$1") / 2)) "$1"
+}
+
+# One bit of it, in the middle.
+flip_half() { # FILE TO
+	local half byte
+	half=$(($(stat -c %s "$1") / 2))
+	byte=$(od -An -tu1 -j $half -N 1 "$1")
+	cp "$1" "$2"
+	# shellcheck disable=SC2059 # the byte, octal
+	printf "\\$(printf %o $((byte ^ 1)))" | dd of="$2" bs=1 seek=$half conv=notrunc status=none
+}
+
 # None of these touches the server.
 restore_in_vain() {
 	local dir=$work/backups
-	head -c 300000 "$dir/b.tar.age" >"$dir/cut.age"
-	head -c 100000 "$dir/plain.tar" >"$dir/cut.tar"
-	cp "$dir/b.tar.gpg" "$dir/flip.gpg"
-	cp "$dir/b.tar.age" "$dir/flip.age"
-	printf X | dd of="$dir/flip.gpg" bs=1 seek=70000 conv=notrunc status=none
-	printf X | dd of="$dir/flip.age" bs=1 seek=70000 conv=notrunc status=none
+	cut_half "$dir/b.tar.age" >"$dir/cut.age"
+	cut_half "$dir/plain.tar" >"$dir/cut.tar"
+	flip_half "$dir/b.tar.gpg" "$dir/flip.gpg"
+	flip_half "$dir/b.tar.age" "$dir/flip.age"
 	ask_in_vain 'age .*could not decrypt|cannot be restored' restore --identity "$dir/other-key" "$dir/b.tar.age"
 	ask_in_vain 'could not decrypt|cannot be restored' restore --identity "$dir/key" "$dir/cut.age"
 	ask_in_vain 'could not decrypt|cannot be restored' restore --identity "$dir/key" "$dir/flip.age"
@@ -121,6 +154,17 @@ restore_in_vain() {
 	sed 's/relay-a/relay-x/' "$work/a.ini" >"$work/x.ini"
 	! cmdeploy restore --config "$work/x.ini" --ssh-host $OLD "$dir/plain.tar" || fail "another relay's backup is restored"
 	says 'is a backup of relay-a.example'
+	forge "$dir/newer.tar" 'sed -i "s/^chatmail-backup 1/chatmail-backup 2/" chatmail-backup/info'
+	ask_in_vain 'of a newer cmdeploy: its format is 2' restore "$dir/newer.tar"
+	forge "$dir/link.tar" 'ln -s /etc/shadow home/vmail/mail/relay-a.example/dovecot-uidlist'
+	ask_in_vain 'no backup has such a member: .*/dovecot-uidlist' restore "$dir/link.tar"
+	forge "$dir/device.tar" 'mknod var/www/html/disk b 8 0'
+	ask_in_vain 'no backup has such a member' restore "$dir/device.tar"
+	mkdir -p "$dir/bin"
+	ln -sf "$(command -v ssh)" "$dir/bin/"
+	! "$lab" net env PATH="$dir/bin" "$build/deploy/cmdeploy" restore --config "$work/a.ini" \
+		"$dir/b.tar.age" </dev/null >"$work/said" 2>&1 || fail "restored without age"
+	says 'age cannot be started.*is it installed'
 	on a '[ ! -e /home/vmail/mail ] && [ ! -e /etc/dkimkeys ]' || fail "a refused backup left something"
 }
 
@@ -460,6 +504,7 @@ users_by_hand() {
 		cat /tmp/new >password && rm /tmp/new && touch -r /tmp/when password && rm /tmp/when"
 	wait_for 10 curl_lab --user "$CAROL:another-password" imaps://relay-a.example/ -X NOOP ||
 		fail "the new password is not taken"
+	ask users delete --yes $CAROL
 }
 
 logs_by_hand() {
