@@ -164,7 +164,8 @@ static void database_damaged(void **state)
 	flow_destroy(f);
 }
 
-#define OLD_HASH "{SHA512-CRYPT}$6$old$relay"
+#define OLD_HASH   "{SHA512-CRYPT}$6$old$relay"
+#define LARGE_ROWS 5000
 
 /* One that a login with any password would make, were it not in there. */
 static void write_old_database(const struct flow *f)
@@ -220,6 +221,72 @@ static void old_relay_is_taken_over(void **state)
 	flow_destroy(f);
 }
 
+/* Many accounts: number00000 and on, with a hash of their own each. */
+static void write_large_database(const struct flow *f)
+{
+	char *path = built_path(&f->built, "passdb.sqlite"), sql[512];
+	sqlite3 *db;
+
+	snprintf(sql, sizeof(sql),
+	    "CREATE TABLE users (addr TEXT PRIMARY KEY, password TEXT NOT NULL);"
+	    "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < "
+	    "%d)"
+	    " INSERT INTO users SELECT printf('number%%05d@" BUILT_DOMAIN "', i),"
+	    " printf('" OLD_HASH "%%05d', i) FROM n",
+	    LARGE_ROWS - 1);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	free(path);
+}
+
+static bool has_account(const struct flow *f, unsigned i)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "mail/number%05u@" BUILT_DOMAIN "/password", i);
+	return built_has(&f->built, name);
+}
+
+/* A power cut in the middle: the database stays until all of it is taken over. */
+static void killed_while_taking_over(void **state)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+	struct flow *f = flow_create();
+	char want[64];
+	unsigned left = BUILT_DEADLINE_MS;
+
+	write_large_database(f);
+	built_launch(&f->built, &(struct built_start){ .option = NULL });
+	while (!has_account(f, LARGE_ROWS / 20) && --left > 0)
+		nanosleep(&pause, NULL);
+	built_kill(&f->built);
+	assert_true(built_has(&f->built, "passdb.sqlite"));
+	assert_true(has_account(f, 0));
+	assert_false(has_account(f, LARGE_ROWS - 1));
+
+	built_start(&f->built);
+	wait_for_accounts(f, LARGE_ROWS);
+	assert_false(built_has(&f->built, "passdb.sqlite"));
+	assert_true(built_has(&f->built, "passdb.sqlite.old"));
+	for (unsigned i = 0; i < LARGE_ROWS; i += 97) {
+		char name[64];
+		struct support_text text;
+		char *path;
+
+		snprintf(
+		    name, sizeof(name), "mail/number%05u@" BUILT_DOMAIN "/password", i);
+		path = built_path(&f->built, name);
+		text = support_read_file(path);
+		snprintf(want, sizeof(want), OLD_HASH "%05u", i);
+		assert_string_equal(text.data, want);
+		free(text.data);
+		free(path);
+	}
+	built_stop(&f->built);
+	flow_destroy(f);
+}
+
 /* Another name of its own file does not mislead it. */
 static void own_database_is_not_an_old_one(void **state)
 {
@@ -251,6 +318,7 @@ int main(void)
 		{ SUPPORT_TEST(killed_while_making) },
 		{ SUPPORT_TABLE(database_damaged, damage_cases) },
 		{ SUPPORT_TEST(old_relay_is_taken_over) },
+		{ SUPPORT_TEST(killed_while_taking_over) },
 		{ SUPPORT_TEST(own_database_is_not_an_old_one) },
 	};
 
