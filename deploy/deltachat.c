@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "deploy/host_child.h"
 #include "deploy/host_signal.h"
 #include "deploy/rpc.h"
 
@@ -285,7 +286,7 @@ struct deltachat *deltachat_start(
 {
 	struct deltachat *dc = calloc(1, sizeof *dc);
 	char data[PATH_MAX];
-	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, log = -1;
+	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, log = -1, error;
 
 	if (!dc)
 		return NULL;
@@ -309,11 +310,13 @@ struct deltachat *deltachat_start(
 	dc->events = json_array();
 	return dc;
 fail:
+	error = errno;
 	for (int i = 0; i < 2; i++) {
-		close(in[i]);
-		close(out[i]);
+		child_close(&in[i]);
+		child_close(&out[i]);
 	}
-	close(log);
+	child_close(&log);
+	errno = error;
 	free(dc);
 	return NULL;
 }

@@ -22,12 +22,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "deploy/deltachat.h"
+#include "deploy/chat.h"
+#include "deploy/measure.h"
 #include "test/relay/client.h"
 #include "test/relay/phone.h"
 
 #define MESSAGES_DEFAULT 5 /* both ways within the burst a relay allows by default */
-#define MESSAGES_MAX     1000
+#define MESSAGES_MAX     MEASURE_SAMPLES_MAX
 #define ATTACHMENT_BYTES                                                               \
 	200000 /* above 140 kB clients fetch it as a second message                    \
 		*/
@@ -37,12 +38,10 @@
 #define REFUSAL        "523 Encryption Needed: Invalid Unencrypted Mail"
 
 struct person {
-	const char *name;
 	char address[128], password[64];
 	struct deltachat_program program;
 	const struct deltachat_relay *relay; /* the way there */
-	struct deltachat *client;
-	uint32_t chat; /* with the other */
+	struct chat_end end;
 };
 
 struct talk {
@@ -54,11 +53,9 @@ struct talk {
 	struct person alice, bob;
 	struct phone phone; /* Bob's, unless it has no library */
 	char *invitation;
-	char *bobs_token;         /* as the service gets it */
-	uint32_t alice_knows_bob; /* contact id */
-	double *round_trip;       /* ms, sorted once all are there */
+	char *bobs_token; /* as the service gets it */
 	json_t *report;
-	char failure[2600];
+	char failure[CHAT_ERROR_MAX];
 };
 
 static double seconds_now(void)
@@ -81,16 +78,10 @@ __attribute__((format(printf, 2, 3))) static int fail(
 	return -1;
 }
 
-/* p's client tells why; the cause may well lie with the other's. */
 static int client_failed(struct talk *t, const struct person *p)
 {
-	const struct person *other = p == &t->alice ? &t->bob : &t->alice;
-	const char *trouble = other->client ? deltachat_trouble(other->client) : "";
-
-	if (trouble[0])
-		return fail(t, "%s: %s; %s's client said: %s", p->name,
-		    deltachat_error(p->client), other->name, trouble);
-	return fail(t, "%s: %s", p->name, deltachat_error(p->client));
+	chat_failed(&p->end, p == &t->alice ? &t->bob.end : &t->alice.end, t->failure);
+	return -1;
 }
 
 /* len random letters and digits, as clients invent addresses and passwords. */
@@ -160,8 +151,8 @@ static int take_address(struct talk *t, struct person *p)
 
 static int start(struct talk *t, struct person *p)
 {
-	p->client = deltachat_start(&p->program, t->dir, p->name);
-	if (!p->client)
+	p->end.client = deltachat_start(&p->program, t->dir, p->end.name);
+	if (!p->end.client)
 		return fail(
 		    t, "cannot start a client in %s: %s", t->dir, strerror(errno));
 	return 0;
@@ -171,7 +162,7 @@ static int login(struct talk *t, struct person *p)
 {
 	if (start(t, p) < 0)
 		return -1;
-	if (deltachat_login(p->client, p->relay, p->address, p->password) < 0)
+	if (deltachat_login(p->end.client, p->relay, p->address, p->password) < 0)
 		return client_failed(t, p);
 	return 0;
 }
@@ -196,38 +187,24 @@ static int bob_logs_in(struct talk *t)
 
 static int alice_invites(struct talk *t)
 {
-	t->invitation = deltachat_invite(t->alice.client);
+	t->invitation = deltachat_invite(t->alice.end.client);
 	return t->invitation ? 0 : client_failed(t, &t->alice);
 }
 
 static int securejoin(struct talk *t)
 {
-	t->bob.chat = deltachat_join(t->bob.client, t->invitation);
-	if (t->bob.chat == 0)
-		return client_failed(t, &t->bob);
-	if (deltachat_invited(t->alice.client, &t->alice.chat, &t->alice_knows_bob) < 0)
-		return client_failed(t, &t->alice);
-	if (deltachat_joined(t->bob.client) < 0)
-		return client_failed(t, &t->bob);
-	return 0;
+	struct chat c = { t->alice.end, t->bob.end };
+	bool met = chat_meet(&c, t->failure);
+
+	t->alice.end = c.a;
+	t->bob.end = c.b;
+	return met ? 0 : -1;
 }
 
-/* One message from a to b must arrive as it was sent, encrypted. */
-static int say(struct talk *t, struct person *a, struct person *b, const char *text)
+static int say(struct talk *t, const struct person *from, const struct person *to,
+    const char *text)
 {
-	struct deltachat_message m;
-	int rc = 0;
-
-	if (deltachat_send(a->client, a->chat, text, NULL) == 0)
-		return client_failed(t, a);
-	if (deltachat_receive(b->client, &m) < 0)
-		return client_failed(t, b);
-	if (strcmp(m.text, text) != 0)
-		rc = fail(t, "%s received '%s' instead of '%s'", b->name, m.text, text);
-	else if (!m.encrypted)
-		rc = fail(t, "%s: '%s' is not shown as encrypted", b->name, text);
-	deltachat_message_deinit(&m);
-	return rc;
+	return chat_say(&from->end, &to->end, text, NULL, t->failure) ? 0 : -1;
 }
 
 /* As his client would, RFC 5464 section 4.3. */
@@ -252,7 +229,7 @@ static int bob_stores_token(struct talk *t)
 {
 	if (!t->phone.library)
 		return store_token_by_imap(t);
-	t->bobs_token = deltachat_stored_token(t->bob.client);
+	t->bobs_token = deltachat_stored_token(t->bob.end.client);
 	return t->bobs_token ? 0 : client_failed(t, &t->bob);
 }
 
@@ -297,55 +274,57 @@ static int push_arrives(struct talk *t)
 {
 	double begin = seconds_now();
 
-	if (deltachat_send(t->alice.client, t->alice.chat, "ring", NULL) == 0)
+	if (deltachat_send(t->alice.end.client, t->alice.end.chat, "ring", NULL) == 0)
 		return client_failed(t, &t->alice);
 	return await_push(t, begin);
 }
 
-static int compare_doubles(const void *a, const void *b)
+/* There and back: in seconds, less than 0 if it failed. */
+static double round_trip(struct talk *t, size_t number)
 {
-	double x = *(const double *)a, y = *(const double *)b;
+	char ping[64], pong[64];
+	double begin;
 
-	return (x > y) - (x < y);
+	chat_pause();
+	begin = seconds_now();
+	snprintf(ping, sizeof ping, "ping %zu", number);
+	snprintf(pong, sizeof pong, "pong %zu", number);
+	if (say(t, &t->alice, &t->bob, ping) < 0 ||
+	    say(t, &t->bob, &t->alice, pong) < 0)
+		return -1;
+	return seconds_now() - begin;
 }
 
-/* As people do: a client asked for more than one message a second holds them back. */
-static void pause_between_rounds(void)
+static void tell_figures(struct talk *t, const struct measure *m)
 {
-	const struct timespec pause = { .tv_sec = 1, .tv_nsec = 200 * 1000 * 1000 };
+	const struct measure_figures f = measure_figures(m);
 
-	nanosleep(&pause, NULL);
+	printf("    of %zu: min %.0f ms, median %.0f ms, max %.0f ms\n", m->n,
+	    f.min * 1000, f.median * 1000, f.max * 1000);
+	json_object_set_new(t->report, "round_trip_ms",
+	    json_pack("{s:I, s:f, s:f, s:f}", "messages", (json_int_t)m->n, "min",
+		f.min * 1000, "median", f.median * 1000, "max", f.max * 1000));
 }
 
 static int exchange(struct talk *t)
 {
-	char text[64];
-	double *ms = t->round_trip;
+	struct measures measures = { 0 };
+	struct measure *m = measures_add(&measures, "round_trip", "");
+	double seconds = 0;
 
-	for (size_t i = 0; i < t->messages; i++) {
-		double begin;
-
-		pause_between_rounds();
-		begin = seconds_now();
-		snprintf(text, sizeof text, "ping %zu", i + 1);
-		if (say(t, &t->alice, &t->bob, text) < 0)
-			return -1;
-		snprintf(text, sizeof text, "pong %zu", i + 1);
-		if (say(t, &t->bob, &t->alice, text) < 0)
-			return -1;
-		ms[i] = (seconds_now() - begin) * 1000;
-		printf(
-		    "    message %zu there, its answer back: %.0f ms\n", i + 1, ms[i]);
+	for (size_t i = 1; i <= t->messages; i++) {
+		seconds = round_trip(t, i);
+		if (seconds < 0)
+			break;
+		measure_sample(m, seconds);
+		printf("    message %zu there, its answer back: %.0f ms\n", i,
+		    seconds * 1000);
 		fflush(stdout);
 	}
-	qsort(ms, t->messages, sizeof ms[0], compare_doubles);
-	printf("    of %zu: min %.0f ms, median %.0f ms, max %.0f ms\n", t->messages,
-	    ms[0], ms[t->messages / 2], ms[t->messages - 1]);
-	json_object_set_new(t->report, "round_trip_ms",
-	    json_pack("{s:I, s:f, s:f, s:f}", "messages", (json_int_t)t->messages,
-		"min", ms[0], "median", ms[t->messages / 2], "max",
-		ms[t->messages - 1]));
-	return 0;
+	if (seconds >= 0)
+		tell_figures(t, m);
+	measures_free(&measures);
+	return seconds < 0 ? -1 : 0;
 }
 
 /* A file nobody can compress: path is where to write it. */
@@ -388,10 +367,11 @@ static int send_attachment(struct talk *t)
 	snprintf(path, sizeof path, "%s/picture.bin", t->dir);
 	if (!bytes || write_attachment(path, bytes) < 0)
 		fail(t, "cannot write %s: %s", path, strerror(errno));
-	else if (deltachat_send(t->bob.client, t->bob.chat, "a picture", path) == 0)
+	else if (deltachat_send(
+		     t->bob.end.client, t->bob.end.chat, "a picture", path) == 0)
 		client_failed(t, &t->bob);
-	else if (deltachat_receive(t->alice.client, &m) < 0 ||
-		 deltachat_fetch(t->alice.client, &m) < 0)
+	else if (deltachat_receive(t->alice.end.client, &m) < 0 ||
+		 deltachat_fetch(t->alice.end.client, &m) < 0)
 		client_failed(t, &t->alice);
 	else if (!same_file(m.file, bytes))
 		fail(t, "alice's copy of the attachment differs from bob's");
@@ -431,8 +411,8 @@ static int alice_meets_bot(struct talk *t)
 		return -1;
 	printf("    %s\n", link);
 	fflush(stdout);
-	t->alice.chat = deltachat_join(t->alice.client, link);
-	if (t->alice.chat == 0 || deltachat_joined(t->alice.client) < 0)
+	t->alice.end.chat = deltachat_join(t->alice.end.client, link);
+	if (t->alice.end.chat == 0 || deltachat_joined(t->alice.end.client) < 0)
 		return client_failed(t, &t->alice);
 	return 0;
 }
@@ -445,9 +425,9 @@ static int expect_echo(
 	struct deltachat_message m = { 0 };
 	int rc = 0;
 
-	if (deltachat_send(t->alice.client, t->alice.chat, text, file) == 0 ||
-	    deltachat_receive(t->alice.client, &m) < 0 ||
-	    deltachat_fetch(t->alice.client, &m) < 0)
+	if (deltachat_send(t->alice.end.client, t->alice.end.chat, text, file) == 0 ||
+	    deltachat_receive(t->alice.end.client, &m) < 0 ||
+	    deltachat_fetch(t->alice.end.client, &m) < 0)
 		rc = client_failed(t, &t->alice);
 	else if (strcmp(m.text, text) != 0)
 		rc = fail(t, "the bot sent '%s' instead of '%s'", m.text, text);
@@ -662,8 +642,8 @@ int main(int argc, char **argv)
 	struct talk t = {
 		.relay.host = "127.0.0.1",
 		.messages = MESSAGES_DEFAULT,
-		.alice.name = "alice",
-		.bob.name = "bob",
+		.alice.end.name = "alice",
+		.bob.end.name = "bob",
 		.phone.token = TOKEN,
 		.report = json_object(),
 	};
@@ -677,14 +657,13 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (!t.dir)
 		t.dir = mkdtemp(made);
-	t.round_trip = calloc(t.messages, sizeof t.round_trip[0]);
-	if (!t.dir || !t.round_trip) {
+	if (!t.dir) {
 		perror("talk: no folder for the clients");
 		return 1;
 	}
 	rc = run_steps(&t);
-	deltachat_stop(t.alice.client);
-	deltachat_stop(t.bob.client);
+	deltachat_stop(t.alice.end.client);
+	deltachat_stop(t.bob.end.client);
 	if (t.json_path && json_dump_file(t.report, t.json_path, JSON_INDENT(2)) < 0) {
 		fprintf(stderr, "talk: cannot write %s\n", t.json_path);
 		rc = -1;
@@ -696,6 +675,5 @@ int main(int argc, char **argv)
 	json_decref(t.report);
 	free(t.invitation);
 	free(t.bobs_token);
-	free(t.round_trip);
 	return rc < 0 ? 1 : 0;
 }
