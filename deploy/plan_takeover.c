@@ -3,7 +3,6 @@
 #include "deploy/python_relay.h"
 #include "deploy/quote.h"
 
-/* In this order. Postfix is the last, for it asks the others. */
 static const char *const switched[] = { "chatmaild", "opendkim", "dovecot", "postfix" };
 #define NSWITCHED (sizeof(switched) / sizeof(switched[0]))
 
@@ -72,27 +71,25 @@ static void add_running(struct text *to, const struct plan *p, const char *compo
 	}
 }
 
+/* Two OpenDKIMs more disturb nobody; the old one stops when Postfix asks ours. */
 void switch_script(struct text *to, const struct plan *p)
 {
-	text_add(to, "begin_switch");
+	text_add(to, "begin_switch\n");
+	for (size_t i = 0; i < NSWITCHED; i++)
+		rehearsed_script(to, p, switched[i]);
+	text_add(to, "reload_systemd\n");
+	add_running(to, p, "opendkim");
+	text_add(to, "stop_theirs");
 	add_python_units(to);
 	text_add(to, "\n");
-	for (size_t i = 0; i < NSWITCHED; i++) {
-		bool postfix = i == NSWITCHED - 1;
-
-		if (postfix)
-			text_add(to, "pause_postfix\n");
-		rehearsed_script(to, p, switched[i]);
-		/* Two times, for all before Postfix at once, and for it. */
-		if (i + 2 < NSWITCHED)
-			continue;
-		text_add(to, "reload_systemd\n");
-		for (size_t k = postfix ? i : 0; k <= i; k++) {
-			activate_script(to, p, switched[k]);
-			add_running(to, p, switched[k]);
-			if (k == 0)
-				text_add(to, "await_import\n");
-		}
-	}
+	activate_script(to, p, "chatmaild");
+	add_running(to, p, "chatmaild");
+	text_add(to, "await_import\n");
+	activate_script(to, p, "dovecot");
+	add_running(to, p, "dovecot");
+	text_add(to, "thaw_postfix\n");
+	activate_script(to, p, "postfix");
+	add_running(to, p, "postfix");
+	activate_script(to, p, "opendkim");
 	text_add(to, "end_switch\n");
 }

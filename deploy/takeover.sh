@@ -49,20 +49,38 @@ keep_units() { # UNIT...
 
 # ---- the switch ----
 
+# Postfix reads main.cf and master.cf at different times: of one relay's and of the other's
+# it would make a third, that refuses mail. While its master stands still, no process of it
+# starts, those that run go on, and who connects waits.
+freeze_postfix() {
+	step 'Postfix stands still'
+	pid=$(tr -d ' ' </var/spool/postfix/pid/master.pid 2>/dev/null) || return 0
+	[ "$(cat "/proc/$pid/comm" 2>/dev/null)" != master ] || kill -STOP "$pid"
+}
+
+thaw_postfix() {
+	pid=$(tr -d ' ' </var/spool/postfix/pid/master.pid 2>/dev/null) || return 0
+	kill -CONT "$pid" 2>/dev/null || :
+}
+
 # From here to its end nothing waits for the operator, who may be gone: the relay is not to
 # stay between the two. When something fails, the old relay comes back.
-# Dovecot stops first: then nobody asks the services that go, and mail waits in the queue.
-begin_switch() { # UNIT...
+begin_switch() {
 	trap '' HUP INT PIPE TERM
 	trap switch_failed EXIT
 	step 'switch to our services'
 	: >"$T/begun"
-	sync
-	systemctl stop dovecot.service
-	for unit; do
-		[ "$(systemctl show -p LoadState --value "$unit")" = not-found ] ||
-			systemctl disable --now -q "$unit"
-	done
+	sync "$T"
+	freeze_postfix
+}
+
+# Dovecot closes its doors first, so that nobody asks the services that go, and what is to be
+# delivered waits in the queue. It takes its time for the sessions that are open.
+stop_theirs() { # UNIT...
+	step 'services of the Python relay: stop'
+	systemctl stop --no-block dovecot.service
+	sleep 0.2
+	systemctl stop "$@" 2>/dev/null || : # not all of them are on every relay
 }
 
 # Device tokens and notifications come from files of the accounts: in a moment, but for many
@@ -75,13 +93,6 @@ await_import() {
 		left=$((left - 1))
 		sleep 0.05
 	done
-}
-
-# Postfix reads main.cf and master.cf at different times: of one relay's and of the other's
-# it would make a third, that refuses mail.
-pause_postfix() {
-	step 'Postfix: stop'
-	systemctl stop postfix@-.service
 }
 
 # What failed to reach Dovecot meanwhile would wait for minutes.
@@ -104,14 +115,18 @@ switch_failed() {
 set_aside() { # PATH...
 	mkdir -p "$T/files"
 	chmod 700 "$T"
-	for unit in fcgiwrap.socket fcgiwrap.service; do
-		! grep -qs "^$unit " "$T/units" || systemctl disable --now -q "$unit"
+	units=
+	for path; do
+		case $path in
+		/etc/systemd/system/*) [ ! -e "$path" ] || units="$units ${path##*/}" ;;
+		esac
 	done
+	! grep -qs '^fcgiwrap.socket ' "$T/units" ||
+		units="$units fcgiwrap.socket fcgiwrap.service"
+	# shellcheck disable=SC2086 # units are words
+	[ -z "$units" ] || systemctl disable --now -q $units 2>/dev/null || :
 	for path; do
 		[ -e "$path" ] || [ -L "$path" ] || continue
-		case $path in
-		/etc/systemd/system/*) systemctl disable --now -q "${path##*/}" || : ;;
-		esac
 		list_path "$path"
 		rm -rf "$T/files$path"
 		mkdir -p "$T/files$(dirname "$path")"
@@ -129,20 +144,23 @@ hand_back_state() {
 	runuser -u vmail -- chatmailctl hand-back </dev/null >&2
 }
 
-# What comes for the mailboxes waits in the queue, as in the switch.
+# As in the switch. Units that were not there before ours came stop for good.
 stop_ours() {
+	freeze_postfix
 	step 'our services: stop'
-	systemctl stop postfix@-.service dovecot.service
+	systemctl stop --no-block dovecot.service
+	sleep 0.2
+	gone='chatmaild.socket chatmaild-filter.socket chatmaild-http.socket chatmaild.service'
 	while read -r unit enabled _; do
 		case $enabled in
-		unknown | not-found) ;;
-		*) continue ;;
+		unknown | not-found) gone="$gone $unit" ;;
 		esac
-		[ "$(systemctl show -p LoadState --value "$unit")" = not-found ] ||
-			systemctl disable --now -q "$unit" 2>/dev/null || :
 	done <"$T/units"
-	systemctl stop chatmaild.socket chatmaild-filter.socket chatmaild-http.socket \
-		chatmaild.service 2>/dev/null || :
+	# shellcheck disable=SC2086 # units are words
+	systemctl stop $gone 2>/dev/null || :
+	for unit in $gone; do
+		systemctl disable --no-reload -q "$unit" 2>/dev/null || :
+	done
 	hand_back_state
 }
 
@@ -171,9 +189,39 @@ forget_ours() {
 	tab=$(printf '\t')
 	cat "$D"/generations/*/manifest 2>/dev/null |
 		while IFS=$tab read -r kind _ path hash _; do
-			[ "$kind" = file ] && ! grep -qsxF -e "$path" "$T/list" || continue
+			[ "$kind" = file ] || continue
+			! grep -qsxF -e "$path" "$T/list" || continue
 			! has_hash "$hash" "$path" || rm -f "$path"
 		done
+}
+
+# How the units were: masked, enabled, disabled, and which of them ran.
+put_units() {
+	mask='' enable='' disable='' start='' stop=''
+	while read -r unit enabled active; do
+		case $enabled in
+		masked*) mask="$mask $unit" && continue ;;
+		enabled) enable="$enable $unit" ;;
+		disabled) disable="$disable $unit" ;;
+		unknown | not-found) continue ;;
+		esac
+		case $active in
+		active | activating | reloading) start="$start $unit" ;;
+		*) stop="$stop $unit" ;;
+		esac
+	done <"$T/units"
+	for unit in $mask; do systemctl mask --no-reload -q "$unit"; done
+	for unit in $enable $disable; do systemctl unmask --no-reload -q "$unit"; done
+	for unit in $enable; do systemctl enable --no-reload -q "$unit"; done
+	for unit in $disable; do systemctl disable --no-reload -q "$unit"; done
+	systemctl daemon-reload
+	# shellcheck disable=SC2086 # units are words
+	[ -z "$mask$stop" ] || systemctl stop $mask $stop || :
+	thaw_postfix
+	[ -n "$start" ] || return 0
+	step "start$start"
+	# shellcheck disable=SC2086
+	systemctl restart $start || note 'Not all of it starts: systemctl --failed tells which.'
 }
 
 put_theirs() {
@@ -182,25 +230,7 @@ put_theirs() {
 	while IFS= read -r path; do
 		put_back "$path"
 	done <"$T/list"
-	systemctl daemon-reload
-	while read -r unit enabled active; do
-		step "$unit: as it was, $enabled, $active"
-		case $enabled in
-		masked*)
-			systemctl mask --now -q "$unit"
-			continue
-			;;
-		enabled) systemctl unmask -q "$unit" && systemctl enable -q "$unit" ;;
-		disabled) systemctl unmask -q "$unit" && systemctl disable -q "$unit" ;;
-		unknown | not-found) continue ;;
-		esac
-		case $active in
-		active | activating | reloading)
-			systemctl restart "$unit" || note "$unit does not start: journalctl -u $unit"
-			;;
-		*) systemctl stop "$unit" ;;
-		esac
-	done <"$T/units"
+	put_units
 	postqueue -f 2>/dev/null || :
 }
 

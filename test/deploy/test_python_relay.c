@@ -166,13 +166,12 @@ static void scripts(void **state)
 		"'/etc/n' '/etc/old'\n", "keep_units 'chatmail-expire.service'",
 		"'lastlogin.service'", "'chatmaild.service'", "'postfix@-.service'\n",
 		NULL };
-	static const char *const switched[] = {
-		"begin_switch 'chatmail-expire.service'", "'/etc/c'", "'/etc/d'",
-		"reload_systemd\n", "run_unit 'chatmaild.service' start\n",
-		"await_import\n", "run_unit 'dovecot.service' start\n",
-		"pause_postfix\n", "'/etc/p'", "reload_systemd\n",
-		"run_unit 'postfix@-.service' start\n", "end_switch\n", NULL
-	};
+	static const char *const switched[] = { "begin_switch\n", "'/etc/c'",
+		"'/etc/d'", "'/etc/p'", "reload_systemd\n",
+		"stop_theirs 'chatmail-expire.service'",
+		"run_unit 'chatmaild.service' start\n", "await_import\n",
+		"run_unit 'dovecot.service' start\n", "thaw_postfix\n",
+		"run_unit 'postfix@-.service' start\n", "end_switch\n", NULL };
 	struct facts f = { .machine = "x86_64",
 		.deb_arch = "amd64",
 		.manifest = "",

@@ -124,7 +124,7 @@ static const struct script_case {
 	    "@step which units run\na is-enabled is-active\nb unknown \n"
 	    "a is-enabled is-active\nb unknown \n" },
 	{ "what is set aside comes back",
-	    "systemctl() { :; }\n"
+	    "systemctl() { :; }; thaw_postfix() { :; }\n"
 	    "mkdir -p $R/venv/bin; printf p >$R/venv/bin/p; printf theirs >$R/a\n"
 	    "chmod 640 $R/a; keep_theirs $R/a $R/new $R/deep/new >/dev/null 2>&1\n"
 	    "set_aside $R/venv $R/none; ls $R | tr '\\n' ' '\n"
@@ -133,38 +133,36 @@ static const struct script_case {
 	    "ls $R | tr '\\n' ' '",
 	    "a @step files of the Python relay\ntheirsp:640\na venv " },
 	{ "files of later runs go, if they are ours",
-	    "systemctl() { :; }; mkdir $T $D/generations/2; : >$T/list; : >$T/units\n"
+	    "systemctl() { :; }; thaw_postfix() { :; }\n"
+	    "mkdir $T $D/generations/2; : >$T/list; : >$T/units\n"
 	    "printf abc >$R/x; printf abd >$R/y\n"
 	    "printf 'file\\tweb\\t%s\\t" ABC "\\t\\n' $R/x $R/y "
 	    ">$D/generations/2/manifest\n"
 	    "put_theirs; ls $R",
 	    "@step files of the Python relay\ny\n" },
 	{ "units are as they were",
-	    "systemctl() { echo \"$*\"; }; mkdir $T; : >$T/list\n"
+	    "systemctl() { echo \"$*\"; }; thaw_postfix() { echo thaw; }\n"
+	    "mkdir $T; : >$T/list\n"
 	    "printf '%s\\n' 'a enabled active' 'b disabled inactive' 'c masked "
 	    "inactive' "
 	    "'d unknown inactive' 'e static active' >$T/units; put_theirs",
-	    "@step files of the Python relay\ndaemon-reload\n"
-	    "@step a: as it was, enabled, active\nunmask -q a\nenable -q a\n"
-	    "restart a\n"
-	    "@step b: as it was, disabled, inactive\nunmask -q b\ndisable -q b\n"
-	    "stop b\n"
-	    "@step c: as it was, masked, inactive\nmask --now -q c\n"
-	    "@step d: as it was, unknown, inactive\n"
-	    "@step e: as it was, static, active\nrestart e\n" },
+	    "@step files of the Python relay\n"
+	    "mask --no-reload -q c\nunmask --no-reload -q a\nunmask --no-reload -q b\n"
+	    "enable --no-reload -q a\ndisable --no-reload -q b\ndaemon-reload\n"
+	    "stop c b\nthaw\n@step start a e\nrestart a e\n" },
 	{ "nothing to give back", "give_back",
 	    "This server was not taken over from a Python relay: there is nothing to "
 	    "give back.\nexit 1\n" },
 	{ "a switch that fails is undone",
 	    "systemctl() { :; }; stop_ours() { echo stop; }; put_theirs() { echo put; "
 	    "}\n"
-	    "mkdir $T; begin_switch x.service; die no",
+	    "freeze_postfix() { :; }; mkdir $T; begin_switch; die no",
 	    "@step switch to our services\nno\n"
 	    "@note The switch failed: the Python relay is put back.\n"
 	    "stop\nput\nexit 1\n" },
 	{ "a switch nobody listens to ends well",
-	    "systemctl() { :; }; postqueue() { :; }; mkdir $T\n"
-	    "{ begin_switch x.service; sleep 0.1; for i in 1 2 3; do step x; done\n"
+	    "freeze_postfix() { :; }; postqueue() { :; }; mkdir $T\n"
+	    "{ begin_switch; sleep 0.1; for i in 1 2 3; do step x; done\n"
 	    "end_switch; echo done >$R/end; } 2>&1 | true; cat $R/end",
 	    "done\n" },
 };

@@ -120,7 +120,7 @@ scene_rollback() {
 }
 
 # The connection is killed at step N of a run from zero; counts the steps, too.
-cut_at() { # N HOST
+cut_at() { # N|STEP HOST
 	local wrap=$work/ssh
 	rm -rf "$wrap"
 	mkdir -p "$wrap"
@@ -137,7 +137,8 @@ cut_at() { # N HOST
 					n=\$((n + 1))
 					echo \$n >"$wrap/steps"
 					echo "\$line" >"$wrap/last"
-					[ \$n != $1 ] || kill -KILL "\$(cat "$wrap/master")"
+					[[ \$n != '$1' && \$line != '@step $1' ]] ||
+						kill -KILL "\$(cat "$wrap/master")"
 				done
 			)
 			;;
