@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -392,6 +393,94 @@ static void dns_of_an_address(void **state)
 	end(&s);
 }
 
+/* test, bench, fmt */
+
+/* Before there is any connection. */
+static void bench_refuses(void **state)
+{
+	static const char *const rounds[] = { "0", "x", "", "101", "5 ", "-1" };
+	struct shell s = begin();
+	char *path = strdup(getenv("PATH"));
+
+	for (size_t i = 0; i < ARRAY_LEN(rounds); i++)
+		assert_int_equal(
+		    RUN(&s, bench_command, "bench", "--rounds", rounds[i]), 2);
+	assert_int_equal(
+	    RUN(&s, bench_command, "bench", "--rpc-server", "/nowhere/client"), 1);
+	assert_said(&s, "/nowhere/client cannot be run");
+	assert_int_equal(setenv("PATH", ":/nowhere", 1), 0);
+	assert_int_equal(RUN(&s, bench_command, "bench"), 1);
+	assert_said(&s, "There is no deltachat-rpc-server in $PATH");
+	assert_said(&s, "npm install --global @deltachat/stdio-rpc-server");
+	assert_int_equal(setenv("PATH", path, 1), 0);
+	assert_int_equal(RUN(&s, bench_command, "bench", "--rpc-server", "sh",
+			     "--compare", "/nowhere.json"),
+	    1);
+	assert_said(&s, "/nowhere.json: No such file or directory");
+	support_write_file(s.ini, span_of("[1]"));
+	assert_int_equal(
+	    RUN(&s, bench_command, "bench", "--rpc-server", "sh", "--compare", s.ini),
+	    1);
+	assert_said(&s, "it was not written by cmdeploy bench --json");
+	assert_int_equal(RUN(&s, bench_command, "bench", "--rpc-server", "sh",
+			     "--config", "/nowhere"),
+	    1);
+	free(path);
+	end(&s);
+}
+
+static void tests_are_listed(void **state)
+{
+	struct shell s = begin();
+	struct support_text said;
+	char *save = NULL, former[64] = "";
+	size_t n = 0;
+
+	assert_int_equal(RUN(&s, test_command, "test", "--list"), 0);
+	said = support_read_file(s.said);
+	for (char *line = strtok_r(said.data, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		char name[64], title[128], *config = s.ini;
+
+		assert_int_equal(sscanf(line, "%63s %127[^\n]", name, title), 2);
+		assert_string_not_equal(name, former);
+		memcpy(former, name, sizeof(former));
+		/* It is known by this name. */
+		assert_int_equal(
+		    RUN(&s, test_command, "test", "--config", config, name), 1);
+		n++;
+	}
+	assert_true(n > 25);
+	free(said.data);
+	assert_int_equal(RUN(&s, test_command, "test", "nonsense"), 2);
+	assert_said(&s, "There is no test 'nonsense'");
+	end(&s);
+}
+
+static void formats_only_sources(void **state)
+{
+	struct shell s = begin();
+	char *before = getcwd(NULL, 0);
+
+	assert_int_equal(chdir(s.dir), 0);
+	assert_int_equal(RUN(&s, fmt_command, "fmt"), 1);
+	assert_said(&s, "This is no checkout of chatmaild");
+	assert_int_equal(mkdir("scripts", 0700), 0);
+	assert_int_equal(mkdir("below", 0700), 0);
+	support_write_file("scripts/lint", span_of("#!/bin/sh\npwd\n[ -f fine ]\n"));
+	assert_int_equal(chmod("scripts/lint", 0700), 0);
+	assert_int_equal(chdir("below"), 0);
+	assert_int_equal(RUN(&s, fmt_command, "fmt", "--check"), 1);
+	assert_said(&s, s.dir);
+	assert_said(&s, "The sources are not as they should be.");
+	support_write_file("../fine", span_of(""));
+	assert_int_equal(RUN(&s, fmt_command, "fmt", "--check"), 0);
+	assert_said(&s, "The sources are well.");
+	assert_int_equal(chdir(before), 0);
+	free(before);
+	end(&s);
+}
+
 static void interrupted(void **state)
 {
 	int status = 0, pipes[2];
@@ -451,6 +540,9 @@ int main(void)
 		{ SUPPORT_TEST(checks) },
 		{ SUPPORT_TEST(explains) },
 		{ SUPPORT_TEST(dns_of_an_address) },
+		{ SUPPORT_TEST(bench_refuses) },
+		{ SUPPORT_TEST(tests_are_listed) },
+		{ SUPPORT_TEST(formats_only_sources) },
 		{ SUPPORT_TEST(interrupted) },
 		{ SUPPORT_TEST(not_interrupted) },
 	};
