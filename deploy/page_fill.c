@@ -146,7 +146,7 @@ static void add_value(struct text *out, struct span value, enum place place)
 {
 	for (size_t i = 0; i < value.len; i++) {
 		if (value.data[i] == '\n' && place == PLACE_TEXT)
-			text_add(out, "<br>\n");
+			text_add(out, "<br>"); /* alone, for <pre> */
 		else if (value.data[i] == '\n')
 			text_add(out, " ");
 		else

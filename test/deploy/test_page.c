@@ -165,7 +165,7 @@ static void operator_is_shown(void **state)
 	const char *html = text_of(&site, "privacy.html");
 
 	assert_non_null(
-	    strstr(html, "Jane &lt;b&gt;Doe&lt;/b&gt;<br>\nStreet 1<br>\nTown"));
+	    strstr(html, "Jane &lt;b&gt;Doe&lt;/b&gt;<br>Street 1<br>Town"));
 	assert_non_null(
 	    strstr(html, "<a href=\"mailto:jane@example.org\">jane@example.org</a>"));
 	assert_non_null(strstr(html, "<p>{{ pagename }}</p>"));

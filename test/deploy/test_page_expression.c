@@ -93,7 +93,7 @@ static const struct value_case {
 	{ "our own markup", "", "{{ markdown_html }}", "<p>body &amp; soul</p>" },
 	{ "a comment", "", "a{# {{ nobody }} #}b", "ab" },
 	{ "markup in a value", HOSTILE, "<p>{{ config.privacy_postal }}</p>",
-	    "<p>One &lt;b&gt;<br>\n{{ config.mail_domain }}<br>\n"
+	    "<p>One &lt;b&gt;<br>{{ config.mail_domain }}<br>"
 	    "*x* &amp; &quot;y&quot; &#39;z&#39;</p>" },
 	{ "markup in an attribute", HOSTILE,
 	    "<a title=\"{{ config.privacy_postal }}\">",
