@@ -142,11 +142,10 @@ static void write_storage(const struct fsreport *r, FILE *out)
 	for (size_t i = 0; i < FSREPORT_SIZES; i++) {
 		if (r->mdir)
 			fprintf(out, "[%s] ", r->mdir);
-		fprintf(out, "larger than %s: %s (%.2f%%), ",
+		fprintf(out, "larger than %s: %s (%.2f%%), %" PRIu64 " msgs\n",
 		    thousands(a, (uint64_t)fsreport_sizes[i]),
 		    thousands(b, r->bytes[i]),
-		    percent(r->bytes[i], r->messages_bytes, 0));
-		fprintf(out, "%s msgs\n", thousands(a, r->count[i]));
+		    percent(r->bytes[i], r->messages_bytes, 0), r->count[i]);
 	}
 }
 

@@ -250,6 +250,54 @@ static void expires_as_of_old(void **state)
 	house_deinit(&h);
 }
 
+static void expires_with_mistakes(void **state)
+{
+	struct house h;
+
+	house_init(&h);
+	RUN(&h, "chatmail-expire", h.ini);
+	expect_line(&h, "no mailboxes found at: /", "/mail");
+	assert_int_equal(h.code, 0);
+	RUN(&h, "chatmail-expire", "--fly");
+	expect(&h, 2, "Usage: chatmail-expire");
+	RUN(&h, "chatmail-expire", h.ini, h.ini);
+	expect(&h, 2, "one argument too many");
+	RUN(&h, "chatmail-expire", "/nowhere/chatmail.ini");
+	expect(&h, 1, "/nowhere/chatmail.ini");
+	RUN(&h, "chatmail-expire", "--help");
+	expect(&h, 0, "--maxnum N");
+	house_deinit(&h);
+}
+
+/* What the quota takes is told as by the rule itself; a dry run takes nothing. */
+static void expires_over_quota(void **state)
+{
+	struct house h;
+
+	house_init(&h);
+	built_configure(&h.b, "max_mailbox_size = 1M\n");
+	put(&h, "used@x/password", 0);
+	put(&h, "used@x/maildirsize", 0);
+	put(&h, "used@x/cur/1600000000.M1.host,S=700000:2,S", 0);
+	put(&h, "used@x/cur/1600000001.M1.host,S=700000:2,S", 0);
+	for (unsigned remove = 0; remove < 2; remove++) {
+		if (remove)
+			RUN(&h, "chatmail-expire", h.ini, "-v", "--remove");
+		else
+			RUN(&h, "chatmail-expire", h.ini, "-v");
+		expect_line(&h, "checking mailbox ", " used@x");
+		expect_line(
+		    &h, "removing ", "/used@x/cur/1600000000.M1.host,S=700000:2,S");
+		expect(&h, 0, "quota-expire: removed 1 message(s) from used@x\n");
+		expect(&h, 0, "Removed 0 out of 1 mailboxes and 2 out of 2 files");
+		assert_int_equal(
+		    has(&h, "used@x/cur/1600000000.M1.host,S=700000:2,S"), !remove);
+		assert_int_equal(has(&h, "used@x/maildirsize"), !remove);
+		assert_true(has(&h, "used@x/cur/1600000001.M1.host,S=700000:2,S"));
+	}
+	house_deinit(&h);
+}
+
 static void only_the_inactive(void **state)
 {
 	struct house h;
@@ -286,6 +334,10 @@ static void trims_as_of_old(void **state)
 	assert_string_equal(h.out, "");
 	RUN(&h, "chatmail-quota-expire", "1");
 	expect(&h, 2, "Usage");
+	RUN(&h, "chatmail-quota-expire", "x", box);
+	expect(&h, 2, "TARGET_MB");
+	RUN(&h, "chatmail-quota-expire", "1", "/nowhere");
+	expect(&h, 1, "/nowhere");
 	free(box);
 	house_deinit(&h);
 }
@@ -334,15 +386,103 @@ static void counts_as_of_old(void **state)
 	house_deinit(&h);
 }
 
+static const struct report_case {
+	const char *name, *words[4];
+	int code;
+	const char *text;
+} report_cases[] = {
+	{ "all", { NULL }, 0, "all:      0.00K\nnon-ci:   0.00K\n" },
+	{ "the storage", { NULL }, 0,
+	    "\nlarger than  0.00K:  0.02K (100.00%), 2 msgs\n" },
+	{ "of one directory", { "--mdir", "new" }, 0,
+	    "\n[new] larger than  0.00K:  0.01K (50.00%), 1 msgs\n" },
+	{ "of those who were away", { "--min-login-age", "5" }, 0,
+	    "### Message storage for 5 days old logins\n"
+	    "larger than  0.00K:  0.01K (50.00%), 1 msgs\n" },
+	{ "who logs in", { NULL }, 0, "last   1 days:  0.00K (50.00%)\n" },
+	{ "some days ago", { "--days", "9" }, 0, "last   1 days:  0.00K (100.00%)\n" },
+	{ "the first", { "--maxnum", "0" }, 0,
+	    "Extra files :  0.00K (100.00%)\n\nlarger than  0.00K:  0.00K (0.00%), 0 "
+	    "msgs" },
+	{ "no number", { "--maxnum", "x" }, 2, "--maxnum" },
+	{ "no directory of mail", { "--mdir", "trash" }, 2, "Usage" },
+	{ "help", { "--help" }, 0, "--legacy-metrics [FILE]" },
+	{ "where nothing can be written", { "--textfile", "/nowhere/x" }, 1,
+	    "/nowhere/x" },
+};
+
+static void reports_as_of_old(void **state)
+{
+	const struct report_case *c = *state;
+	const char *words[6] = { NULL };
+	struct house h;
+	size_t n = 0;
+
+	house_init(&h);
+	put(&h, "used@x/password", 0);
+	put(&h, "used@x/new/1", 0);
+	put(&h, "away@x/password", 10);
+	put(&h, "away@x/cur/2", 0);
+	words[n++] = h.ini;
+	for (size_t i = 0; c->words[i]; i++)
+		words[n++] = c->words[i];
+	run(&h, "chatmail-fsreport", words);
+	expect(&h, c->code, c->text);
+	house_deinit(&h);
+}
+
+/* Postfix's own tool, by way of the search path. */
+static void tells_of_the_queue(void **state)
+{
+	const char *path = getenv("PATH");
+	char *tool, *with, *without = strdup(path ? path : "");
+	struct house h;
+
+	house_init(&h);
+	tool = built_path(&h.b, "postqueue");
+	support_write_file(tool,
+	    span_of("#!/bin/sh\n"
+		    "[ \"$1\" = -j ] || exit 9\n"
+		    "cat <<'END'\n"
+		    "{\"queue_name\": \"deferred\", \"arrival_time\": 1700000000, "
+		    "\"message_size\": 2048, \"recipients\": [{\"address\": "
+		    "\"a@one.example\", \"delay_reason\": \"connect to "
+		    "one.example[192.0.2.1]:25: Connection refused\"}]}\n"
+		    "END\n"));
+	assert_return_code(chmod(tool, 0755), errno);
+	assert_true(asprintf(&with, "%s:%s", h.b.dir, without) > 0);
+	setenv("PATH", with, 1);
+	RUN(&h, NULL, "queue");
+	expect(&h, 0, "1 for one.example, waiting up to ");
+	expect(&h, 0, "Its server runs, but takes no mail.\n1 messages, 2.0 KiB");
+	RUN(&h, NULL, "queue", "--json");
+	expect(&h, 0, "\"destination\":\"one.example\"");
+	support_write_file(tool, span_of("#!/bin/sh\nexit 1\n"));
+	RUN(&h, NULL, "queue");
+	expect(&h, 1, "systemctl start postfix");
+	support_write_file(tool, span_of("#!/bin/sh\n"));
+	RUN(&h, NULL, "queue");
+	expect(&h, 0, "The queue is empty.\n");
+	setenv("PATH", without, 1);
+	free(tool);
+	free(with);
+	free(without);
+	house_deinit(&h);
+}
+
 int main(void)
 {
 	static const struct support_test tests[] = {
 		{ SUPPORT_TABLE(usage, usage_cases) },
 		{ SUPPORT_TEST(talks_to_the_daemon) },
 		{ SUPPORT_TEST(expires_as_of_old) },
+		{ SUPPORT_TEST(expires_with_mistakes) },
+		{ SUPPORT_TEST(expires_over_quota) },
 		{ SUPPORT_TEST(only_the_inactive) },
 		{ SUPPORT_TEST(trims_as_of_old) },
 		{ SUPPORT_TEST(counts_as_of_old) },
+		{ SUPPORT_TABLE(reports_as_of_old, report_cases) },
+		{ SUPPORT_TEST(tells_of_the_queue) },
 	};
 
 	return support_run("flow_ctl", tests, ARRAY_LEN(tests));
