@@ -113,6 +113,7 @@ since() { # HOST: the journal from now on
 	on "$1" 'journalctl -n 0 --show-cursor --no-pager' | sed -n 's/^-- cursor: //p'
 }
 
+# With -u the first entry is lost where the cursor's own is of another unit.
 journal() { # HOST SINCE [OPTION]...
 	on "$1" "journalctl --after-cursor='$2' --no-pager -o cat ${*:3}"
 }

@@ -203,7 +203,7 @@ start_push_service() {
 }
 
 push_arrived() { # CURSOR
-	grep -qF "$TOKEN" <<<"$(journal a "$1" -u lab-push)"
+	grep -qF "$TOKEN" <<<"$(journal a "$1")"
 }
 
 scene_push() {
