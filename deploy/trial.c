@@ -24,14 +24,23 @@ struct trial {
 	size_t nrelays;
 };
 
+#define CONTROL                                                                        \
+	"command -v chatmailctl >/dev/null || {\n"                                     \
+	"	echo 'there is no chatmailctl: is this server deployed to?' >&2\n"           \
+	"	exit 1\n"                                                                    \
+	"}\n"
+
+const char trial_ask_script[] =
+    "# may guests come, and can they be deleted?\n" CONTROL
+    "state=$(chatmailctl registration status)\n"
+    "[ \"$state\" = open ] || {\n"
+    "	printf 'guests are not let in, registration is %s\\n' \"$state\" >&2\n"
+    "	exit 1\n"
+    "}\n";
+
 /* An address may have been noted without ever getting as far as a login. */
 const char trial_remove_script[] =
-    "# delete the accounts that were made to try the relay\n"
-    "command -v chatmailctl >/dev/null || {\n"
-    "	echo 'there is no chatmailctl: is this server deployed to?' >&2\n"
-    "	exit 1\n"
-    "}\n"
-    "left=0\n"
+    "# delete the accounts that were made to try the relay\n" CONTROL "left=0\n"
     "while read -r address; do\n"
     "	said=$(chatmailctl --yes -- users delete \"$address\" 2>&1 </dev/null) ||\n"
     "		case $said in\n"
@@ -96,15 +105,15 @@ static void add_second(struct trial *t, const char *domain, const char *ssh_host
 	};
 }
 
-/* Delete the guests of one relay; none is a question whether that can be done. */
-static bool remove_guests(const struct trial *t, size_t relay, struct span addresses)
+/* Run script on the server of a relay; tells why it did not do its work. */
+static bool run_there(
+    const struct trial *t, size_t relay, const char *script, struct span in)
 {
 	const char *name = t->relay[relay].ssh_host;
 	struct host_reply reply = { 0 };
 	char error[HOST_ERROR_MAX];
 	struct host *host = host_open(name, t->verbose, error);
-	bool good = host && host_run(host, trial_remove_script, addresses, NULL, NULL,
-				&reply, error);
+	bool good = host && host_run(host, script, in, NULL, NULL, &reply, error);
 
 	if (good && reply.status != 0) {
 		snprintf(error, sizeof(error), "%.*s",
@@ -147,7 +156,7 @@ struct trial *trial_begin(
 	if (second && !t->relay[1].ssh_host)
 		t->relay[1].ssh_host = t->relay[1].host;
 	for (size_t i = 0; i < t->nrelays; i++) {
-		if (remove_guests(t, i, span_of("")))
+		if (run_there(t, i, trial_ask_script, span_of("")))
 			continue;
 		destroy(t);
 		return NULL;
@@ -173,7 +182,7 @@ int trial_end(struct trial *t, int status)
 
 	for (size_t i = 0; i < t->nrelays; i++) {
 		if (t->guests[i].len == 0 ||
-		    remove_guests(t, i, text_span(&t->guests[i])))
+		    run_there(t, i, trial_remove_script, text_span(&t->guests[i])))
 			continue;
 		say_left(t, i);
 		status = COMMAND_FAILED;

@@ -57,7 +57,7 @@ struct trial;
 
 /*
  * Begin with the relay of config, and a second one if the options name it. Asks both servers
- * whether guests can be deleted there; NULL with an explanation on stderr if not. From then on
+ * whether guests may come and can be deleted there; NULL with an explanation on stderr if not. From then on
  * SIGINT, SIGTERM and SIGHUP are noted, as by host_open(). Borrows config and options.
  */
 struct trial *trial_begin(
@@ -101,7 +101,10 @@ bool trial_imap(const struct trial *t, size_t relay, const struct trial_guest *g
 bool trial_smtp(const struct trial *t, size_t relay, const struct trial_guest *guest,
     struct smtp_talk *talk, char error[TRIAL_ERROR_MAX]);
 
-/* Pure: the script that deletes the addresses of its standard input, one a line. */
-extern const char trial_remove_script[];
+/*
+ * What runs on the server. The first succeeds if guests may come and can be deleted; the second
+ * deletes the addresses of its standard input, one a line, those that were never used too.
+ */
+extern const char trial_ask_script[], trial_remove_script[];
 
 #endif

@@ -13,6 +13,7 @@
 /* A server's chatmailctl: it knows a@x and b@x, and has no luck with c@x. */
 #define CONTROL                                                                        \
 	"#!/bin/sh\n"                                                                  \
+	"[ \"$*\" != 'registration status' ] || { echo \"$STATE\"; exit 0; }\n"        \
 	"[ \"$1 $2 $3 $4\" = '--yes -- users delete' ] || exit 9\n"                    \
 	"case $5 in\n"                                                                 \
 	"a@x | b@x) echo \"$5\" >>\"$DELETED\" ;;\n"                                   \
@@ -46,7 +47,8 @@ static void end(struct server *s)
 }
 
 /* As host_run() does it; its exit code. */
-static int remove_guests(struct server *s, const char *path, const char *addresses)
+static int run_there(
+    struct server *s, const char *path, const char *script, const char *addresses)
 {
 	char *input = support_path(s->dir, "input");
 	int status;
@@ -60,7 +62,7 @@ static int remove_guests(struct server *s, const char *path, const char *address
 		dup2(open(s->said, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600),
 		    STDERR_FILENO);
 		setenv("PATH", path, 1);
-		execl("/bin/sh", "sh", "-euc", trial_remove_script, (char *)NULL);
+		execl("/bin/sh", "sh", "-euc", script, (char *)NULL);
 		_exit(127);
 	}
 	free(input);
@@ -83,13 +85,14 @@ static void removes(void **state)
 	char *path;
 
 	assert_true(asprintf(&path, "%s:/usr/bin:/bin", s.dir) > 0);
-	assert_int_equal(remove_guests(&s, path, ""), 0);
+	assert_int_equal(run_there(&s, path, trial_remove_script, ""), 0);
 	assert_int_equal(access(s.deleted, F_OK), -1);
-	assert_int_equal(remove_guests(&s, path, "a@x\nnever-there@x\nb@x\n"), 0);
+	assert_int_equal(
+	    run_there(&s, path, trial_remove_script, "a@x\nnever-there@x\nb@x\n"), 0);
 	assert_file(s.deleted, "a@x\nb@x\n");
 	assert_file(s.said, "");
 	/* One that stays does not keep the others. */
-	assert_int_equal(remove_guests(&s, path, "c@x\nb@x\n"), 1);
+	assert_int_equal(run_there(&s, path, trial_remove_script, "c@x\nb@x\n"), 1);
 	assert_file(s.deleted, "a@x\nb@x\nb@x\n");
 	assert_file(s.said, "c@x: chatmailctl: the disk is full\n");
 	free(path);
@@ -100,8 +103,24 @@ static void needs_a_relay(void **state)
 {
 	struct server s = begin();
 
-	assert_int_equal(remove_guests(&s, "/nowhere", "a@x\n"), 1);
+	assert_int_equal(run_there(&s, "/nowhere", trial_remove_script, "a@x\n"), 1);
 	assert_file(s.said, "there is no chatmailctl: is this server deployed to?\n");
+	end(&s);
+}
+
+static void needs_open_doors(void **state)
+{
+	struct server s = begin();
+	char *path;
+
+	assert_true(asprintf(&path, "%s:/usr/bin:/bin", s.dir) > 0);
+	assert_int_equal(setenv("STATE", "open", 1), 0);
+	assert_int_equal(run_there(&s, path, trial_ask_script, ""), 0);
+	assert_file(s.said, "");
+	assert_int_equal(setenv("STATE", "by invite", 1), 0);
+	assert_int_equal(run_there(&s, path, trial_ask_script, ""), 1);
+	assert_file(s.said, "guests are not let in, registration is by invite\n");
+	free(path);
 	end(&s);
 }
 
@@ -123,6 +142,7 @@ int main(void)
 	static const struct support_test tests[] = {
 		{ SUPPORT_TEST(removes) },
 		{ SUPPORT_TEST(needs_a_relay) },
+		{ SUPPORT_TEST(needs_open_doors) },
 		{ SUPPORT_TEST(names_are_random) },
 	};
 

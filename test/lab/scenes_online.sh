@@ -79,6 +79,7 @@ scene_online() {
 	no_guest_is_left
 	failing_tests
 	interrupted_test
+	closed_doors
 	! as_operator test --ssh-host2 root@nowhere.example --domain2 nowhere.example ||
 		fail "a server that cannot be tidied up is tested"
 	! grep -q '^ok ' "$work/said" || fail "tests were run all the same"
@@ -104,4 +105,12 @@ interrupted_test() {
 	says '^ok +imap_creates '
 	says '^Interrupted'
 	no_guest_is_left
+}
+
+# Nobody can come, so nothing is tried.
+closed_doors() {
+	on a 'chatmailctl registration closed'
+	! as_operator test || fail "guests came in"
+	on a 'chatmailctl registration open'
+	says 'guests are not let in, registration is closed'
 }
