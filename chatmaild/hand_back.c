@@ -305,6 +305,9 @@ int hand_back(const char *state_dir, const char *mailboxes_dir, int64_t now,
 		rc = hand_accounts(&h);
 	if (rc == 0)
 		rc = hand_pushes(&h);
+	/* Their names, too, before the database loses its own. */
+	if (rc == 0 && syncfs(dirfd(h.mailboxes)) < 0)
+		rc = fail(&h, "%s: %s", mailboxes_dir, strerror(errno));
 	sqlite3_finalize(h.tokens);
 	if (h.db && rc == 0)
 		sqlite3_exec(h.db, "COMMIT", NULL, NULL, NULL);
