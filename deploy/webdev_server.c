@@ -138,6 +138,13 @@ static void answer_new(const struct webdev_server *s, struct evhttp_request *req
 	text_free(&body);
 }
 
+/* Where the relay leads to its bot's invitation, which nobody knows here. */
+static void answer_echobot(const struct webdev_server *s, struct evhttp_request *req)
+{
+	answer(s, req, HTTP_SERVUNAVAIL, "Service Unavailable", content_type(".txt"),
+	    span_of("On the relay, this leads to the echo bot.\n"));
+}
+
 static void answer_page(
     const struct webdev_server *s, struct evhttp_request *req, const char *path)
 {
@@ -169,6 +176,8 @@ static void on_request(struct evhttp_request *req, void *arg)
 		answer_new(s, req);
 	else if (evhttp_request_get_command(req) == EVHTTP_REQ_POST)
 		evhttp_send_error(req, HTTP_BADMETHOD, NULL);
+	else if (s->config->echobot && strcmp(path, "/echobot") == 0)
+		answer_echobot(s, req);
 	else
 		answer_page(s, req, path);
 	free(path);

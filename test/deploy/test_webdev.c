@@ -121,6 +121,8 @@ static const struct request_case {
 	{ "of a self-signed relay", "_chat.example.org", EVHTTP_REQ_GET, "/new", NULL,
 	    NULL, 200, "application/json", "\"dclogin_url\": \"dclogin:", "",
 	    "script-src 'self'" },
+	{ "the echo bot", "chat.example.org", EVHTTP_REQ_GET, "/echobot", NULL, NULL,
+	    503, "text/plain; charset=utf-8", "leads to the echo bot", "", "" },
 	{ "a mistake", "chat.example.org", EVHTTP_REQ_GET, "/", NULL,
 	    "a.md:1: '<b>' is not", 500, "text/html; charset=utf-8",
 	    "a.md:1: &#39;&lt;b&gt;&#39; is not", "", "" },
