@@ -688,6 +688,7 @@ void expiry_stop(struct expiry *x)
 		return;
 	x->stopping = true;
 	workers_destroy(x->threads); /* whose last slice ends the run */
+	x->threads = NULL;
 	event_free(x->tick);
 	event_free(x->again);
 	if (x->run)
@@ -702,4 +703,9 @@ void expiry_destroy(struct expiry *x)
 const struct expiry_counters *expiry_counters(const struct expiry *x)
 {
 	return &x->counters;
+}
+
+size_t expiry_queued(const struct expiry *x)
+{
+	return workers_queued(x->threads);
 }

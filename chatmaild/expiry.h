@@ -30,6 +30,7 @@ struct expiry *expiry_create(struct daemon *d);
 void expiry_stop(struct expiry *x); /* ends what is under way; before store_close() */
 void expiry_destroy(struct expiry *x); /* after store_close(); accepts NULL */
 const struct expiry_counters *expiry_counters(const struct expiry *x);
+size_t expiry_queued(const struct expiry *x); /* jobs for its threads */
 
 /*
  * Who wants to see a run. note is called on the loop, a mailbox's in order, for what goes or

@@ -36,7 +36,7 @@ static const struct metric_def listener_metrics[] = {
 
 struct process_gauges {
 	uint64_t start_time, resident, open_fds, max_fds;
-	uint64_t hashers, workers, writer; /* jobs */
+	uint64_t hashers, workers, writer, expiry; /* jobs */
 };
 #define QUEUE                                                                          \
 	"chatmail_worker_queue", "Jobs waiting for or running on worker threads.",     \
@@ -53,6 +53,7 @@ static const struct metric_def process_metrics[] = {
 	{ QUEUE, "threads=\"hash\"", offsetof(struct process_gauges, hashers) },
 	{ QUEUE, "threads=\"disk\"", offsetof(struct process_gauges, workers) },
 	{ QUEUE, "threads=\"store\"", offsetof(struct process_gauges, writer) },
+	{ QUEUE, "threads=\"expiry\"", offsetof(struct process_gauges, expiry) },
 };
 
 #define NROWS(table) (sizeof(table) / sizeof((table)[0]))
@@ -150,6 +151,7 @@ static void write_process(
 		.hashers = workers_queued(d->hashers),
 		.workers = workers_queued(d->workers),
 		.writer = store_queued(d->store),
+		.expiry = d->expiry ? expiry_queued(d->expiry) : 0,
 	};
 	const struct metric_source source = { process_metrics, NROWS(process_metrics),
 		&gauges, NULL };
