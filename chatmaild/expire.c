@@ -18,7 +18,7 @@
 
 #define REMOVED_PREFIX ".expired-" /* of an account's directory once it is renamed */
 #define STRAY_SECONDS  86400 /* a temporary password file older than that is one */
-#define OLDEST_MAX     1024  /* messages over the quota that are found in one go */
+#define OLDEST_MAX     8192  /* messages over the quota that are found in one go */
 
 /* A message at the top, as the quota counts it. */
 struct counted {
