@@ -97,8 +97,9 @@ static const char stop_new[] =
     "	chatmaild-http.socket chatmaild.service\n";
 
 /*
- * What was running read other keys and certificates. All of it, or nothing: as long as no
- * mail came here, all may be done again.
+ * What was running read other keys and certificates; OpenDKIM would take seconds to end, and
+ * has nothing to do yet. All of it, or nothing: as long as no mail came here, all may be done
+ * again. postfix.service is only a name for its instances.
  */
 static const char start_new[] =
     "trap 'systemctl stop postfix.service postfix@-.service dovecot.service' EXIT\n"
@@ -108,7 +109,9 @@ static const char start_new[] =
     "chatmaild.service; do\n"
     "	! systemctl is-enabled -q \"$unit\" || set -- \"$@\" \"$unit\"\n"
     "done\n"
-    "systemctl restart \"$@\" dovecot.service postfix.service postfix@-.service\n"
+    "systemctl kill -s KILL 'chatmail-opendkim@*.service' 2>/dev/null || :\n"
+    "systemctl restart \"$@\" dovecot.service postfix@-.service\n"
+    "systemctl start --no-block postfix.service\n"
     "rm -f \"$state/migrating\"\n"
     "trap - EXIT\n";
 

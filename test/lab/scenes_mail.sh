@@ -20,7 +20,7 @@ need_client() {
 chat() {
 	rm -rf "$work/accounts"
 	mkdir "$work/accounts"
-	"$lab" net timeout 300 "$build/test/lab/chat" "$client" "$work/accounts" "$@" \
+	"$lab" net timeout 900 "$build/test/lab/chat" "$client" "$work/accounts" "$@" \
 		>"$work/chat.out" 2>"$work/chat.err" || fail "$(cat "$work/chat.err")"
 	cat "$work/chat.out"
 	figure "$(grep '^talk' "$work/chat.out")"
