@@ -19,6 +19,8 @@ static const char *event_name(enum expire_event event)
 		return "trimmed";
 	case EXPIRE_NOT_EMPTY:
 		return "skipped";
+	case EXPIRE_FOREIGN:
+		return "foreign";
 	case EXPIRE_VANISHED:
 		return "vanished";
 	case EXPIRE_ERROR:
@@ -82,12 +84,13 @@ static void on_done(void *arg, const struct expire_totals *t, const char *error)
 		return;
 	}
 	admin_end(
-	    r, json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "mailboxes",
+	    r, json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "mailboxes",
 		   (json_int_t)t->mailboxes, "mailboxes_removed",
 		   (json_int_t)t->mailboxes_removed, "files", (json_int_t)t->files,
 		   "files_removed", (json_int_t)t->files_removed, "bytes_removed",
 		   (json_int_t)t->bytes_removed, "quota_removed",
-		   (json_int_t)t->quota_removed, "errors", (json_int_t)t->errors));
+		   (json_int_t)t->quota_removed, "foreign", (json_int_t)t->foreign,
+		   "errors", (json_int_t)t->errors));
 }
 
 /* The run goes on without us. */

@@ -84,6 +84,9 @@ static void on_note(void *arg, const struct expire_note *n)
 		put_line("Skipped deleting ", n->path,
 		    ", doesn't have last_login but isn't empty");
 		return;
+	case EXPIRE_FOREIGN:
+		put_line("", n->path, ": no file of a mailbox; left alone");
+		return;
 	case EXPIRE_VANISHED:
 		put_line("file not found/vanished ", n->path, "");
 		return;

@@ -50,8 +50,9 @@ static void tell_why(struct expire *e, enum expire_event event, const char *why,
 	char path[2 * TREE_PATH_MAX];
 	const struct expire_note note = { event, why, path, when, n, error };
 
-	if (event == EXPIRE_ERROR)
-		e->totals.errors++;
+	e->totals.errors += event == EXPIRE_ERROR;
+	e->totals.foreign += event == EXPIRE_FOREIGN;
+	e->totals.vanished += event == EXPIRE_VANISHED;
 	if (!e->tell)
 		return;
 	snprintf(path, sizeof(path), "%s/%s%s%s",
@@ -236,6 +237,12 @@ static void see_message(
 		count_message(v, f);
 }
 
+static void note_foreign(struct visit *v, const struct tree_entry *f)
+{
+	if (!v->oldest) /* the first walk tells */
+		tell(v->e, EXPIRE_FOREIGN, v->name, f->path, 0, 0, 0);
+}
+
 static bool is_stopped(const struct expire *e)
 {
 	return e->stop && atomic_load(e->stop);
@@ -249,14 +256,20 @@ static enum tree_answer on_entry(void *arg, const struct tree_entry *f)
 
 	if (is_stopped(v->e))
 		return TREE_STOP;
+	if (f->link || (f->directory && message)) {
+		note_foreign(v, f);
+		return TREE_SKIP;
+	}
 	if (f->directory)
-		return message ? TREE_SKIP : TREE_ENTER;
+		return TREE_ENTER;
 	if (!message && (f->depth > 0 || strncmp(f->name, "password.tmp-", 13) != 0))
 		return TREE_ENTER;
 	st = tree_stat(f);
-	if (!st || !S_ISREG(st->st_mode))
+	if (!st)
 		return TREE_ENTER;
-	if (message)
+	if (!S_ISREG(st->st_mode))
+		note_foreign(v, f);
+	else if (message)
 		see_message(v, f, st);
 	else if (!v->oldest && st->st_mtime < v->e->rules.now - STRAY_SECONDS)
 		remove_file(v, "never finished", f->dirfd, f->name, f->path, st);
@@ -505,7 +518,9 @@ enum expire_answer expire_mailbox(struct expire *e, const char *name)
 
 	e->totals.mailboxes++;
 	if (mailbox < 0) {
-		if (errno != ENOTDIR && errno != ELOOP) /* a file, a symbolic link */
+		if (errno == ENOTDIR || errno == ELOOP) /* a file, a symbolic link */
+			tell(e, EXPIRE_FOREIGN, name, "", 0, 0, 0);
+		else
 			tell_trouble(e, name, "", errno);
 		return EXPIRE_KEPT;
 	}

@@ -35,7 +35,7 @@ struct expire_totals {
 	uint64_t files_removed; /* messages, their maildirsize, strays */
 	uint64_t bytes_removed; /* on disk */
 	uint64_t quota_removed; /* messages; in files_removed too */
-	uint64_t errors;
+	uint64_t foreign, vanished, errors;
 };
 
 enum expire_event {
@@ -44,6 +44,7 @@ enum expire_event {
 	EXPIRE_FILE,       /* goes, or would; when is its age's beginning, 0: unknown */
 	EXPIRE_OVER_QUOTA, /* n messages went, or would; path is the mailbox */
 	EXPIRE_NOT_EMPTY,  /* no password file, yet not empty: left alone */
+	EXPIRE_FOREIGN,    /* a link, or what else no mailbox has: left alone */
 	EXPIRE_VANISHED,   /* file or directory was gone */
 	EXPIRE_ERROR,      /* error is an errno */
 };

@@ -25,7 +25,7 @@
 #define NAMES_MAX    65536     /* accounts that are sorted together, a few MiB */
 #define REMOVED_MAX  64        /* accounts of one slice */
 #define NOTES_MAX    2500      /* of one slice that a watcher sees */
-#define LOGGED_MAX   100       /* errors of one run, with their paths */
+#define LOGGED_MAX   100       /* paths of one run that made trouble */
 #define MAILBOX_JOBS 64        /* waiting or running */
 #define MIB          (1024 * 1024)
 #define DAY          86400
@@ -49,6 +49,12 @@ const struct metric_def expiry_metrics[] = {
 	    OPENMETRICS_COUNTER, NULL, COUNTERS(trims) },
 	{ "chatmail_expiry_errors_total", "Files and directories that made trouble.",
 	    OPENMETRICS_COUNTER, NULL, COUNTERS(errors) },
+	{ "chatmail_expiry_foreign_total",
+	    "Symbolic links and others that no mailbox has: left alone.",
+	    OPENMETRICS_COUNTER, NULL, COUNTERS(foreign) },
+	{ "chatmail_expiry_vanished_total",
+	    "Files and directories that others removed meanwhile.", OPENMETRICS_COUNTER,
+	    NULL, COUNTERS(vanished) },
 	{ "chatmail_expiry_running", "1 while a run goes on.", OPENMETRICS_GAUGE, NULL,
 	    COUNTERS(running) },
 	{ "chatmail_expiry_last_end_time_seconds",
@@ -135,13 +141,27 @@ static void keep_note(struct slice *s, const struct expire_note *n)
 	s->nnotes++;
 }
 
+/* The first of a run, with their paths. */
+static void log_note(atomic_uint *logged, const struct expire_note *n)
+{
+	if (n->event != EXPIRE_ERROR && n->event != EXPIRE_FOREIGN &&
+	    n->event != EXPIRE_VANISHED)
+		return;
+	if (atomic_fetch_add(logged, 1) >= LOGGED_MAX)
+		return;
+	if (n->event == EXPIRE_ERROR)
+		log_warning("expiry: %s: %s", n->path, strerror(n->error));
+	else if (n->event == EXPIRE_FOREIGN)
+		log_warning("expiry: %s: no file of a mailbox; left alone", n->path);
+	else
+		log_info("expiry: %s: vanished", n->path);
+}
+
 static void on_note(void *arg, const struct expire_note *n)
 {
 	struct slice *s = arg;
 
-	if (n->event == EXPIRE_ERROR &&
-	    atomic_fetch_add(&s->run->logged, 1) < LOGGED_MAX)
-		log_warning("expiry: %s: %s", n->path, strerror(n->error));
+	log_note(&s->run->logged, n);
 	if (s->watched && n->event != EXPIRE_CHECKING)
 		keep_note(s, n);
 }
@@ -304,6 +324,8 @@ static void add_totals(struct expire_totals *sum, struct expire_totals *t)
 	sum->files_removed += t->files_removed;
 	sum->bytes_removed += t->bytes_removed;
 	sum->quota_removed += t->quota_removed;
+	sum->foreign += t->foreign;
+	sum->vanished += t->vanished;
 	sum->errors += t->errors;
 	*t = (struct expire_totals){ 0 };
 }
@@ -314,6 +336,8 @@ static void count(struct expiry *x, const struct expire_totals *t)
 	x->counters.files += t->files_removed;
 	x->counters.bytes += t->bytes_removed;
 	x->counters.quota += t->quota_removed;
+	x->counters.foreign += t->foreign;
+	x->counters.vanished += t->vanished;
 	x->counters.errors += t->errors;
 }
 
@@ -519,6 +543,7 @@ struct mailbox_job {
 	struct expire_totals totals;
 	uint64_t n;
 	int error;
+	atomic_uint logged;
 	expiry_done *done;
 	void *arg;
 };
@@ -527,10 +552,9 @@ static void on_mailbox_note(void *arg, const struct expire_note *n)
 {
 	struct mailbox_job *m = arg;
 
-	if (n->event == EXPIRE_ERROR) {
+	if (n->event == EXPIRE_ERROR)
 		m->error = n->error;
-		log_warning("expiry: %s: %s", n->path, strerror(n->error));
-	}
+	log_note(&m->logged, n);
 }
 
 static void mailbox_run(struct job *job)

@@ -17,7 +17,7 @@ struct expiry_counters {
 	uint64_t runs;
 	uint64_t accounts, files, bytes, quota,
 	    trims; /* removed; trims: runs for a mailbox */
-	uint64_t errors;
+	uint64_t foreign, vanished, errors;
 	uint64_t running;  /* gauge */
 	uint64_t last_end; /* gauge: Unix time of the last whole run, 0: none yet */
 };

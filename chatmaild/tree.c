@@ -56,7 +56,7 @@ static bool name_entry(struct tree_walk *w, const char *name)
 
 static void tell(struct tree_walk *w, const char *path, int error)
 {
-	if (error != ENOENT && w->trouble)
+	if (w->trouble)
 		w->trouble(w->arg, path, error);
 }
 
@@ -111,10 +111,12 @@ static bool find_kind(struct tree_entry *e, const struct dirent *d)
 	e->walk->looked = false;
 	if (d->d_type != DT_UNKNOWN) {
 		e->directory = d->d_type == DT_DIR;
+		e->link = d->d_type == DT_LNK;
 		return true;
 	}
 	st = tree_stat(e);
 	e->directory = st && S_ISDIR(st->st_mode);
+	e->link = st && S_ISLNK(st->st_mode);
 	return st != NULL;
 }
 

@@ -28,6 +28,7 @@ struct tree_entry {
 	const char *parent; /* name of the directory it lies in; "" at the top */
 	unsigned depth;     /* 0 at the top */
 	bool directory;
+	bool link; /* a symbolic one */
 	struct tree_walk *walk;
 };
 
@@ -39,8 +40,8 @@ const struct stat *tree_stat(const struct tree_entry *e);
 
 /*
  * See every entry below dirfd/name but "." and ".."; first those of a directory, in no
- * order, its directories where they come. What vanishes meanwhile is passed over. trouble
- * is called with what could not be read or is too deep (ELOOP), and the walk goes on.
+ * order, its directories where they come. trouble is called with what could not be read, is
+ * too deep (ELOOP) or vanished meanwhile (ENOENT), and the walk goes on.
  * 0, or -1 with errno if dirfd/name cannot be opened as a directory.
  */
 typedef enum tree_answer tree_visit(void *arg, const struct tree_entry *e);

@@ -12,10 +12,11 @@
 #include "chatmaild/tree.h"
 #include "test/support.h"
 
-#define NOW  INT64_C(1700000000)
-#define DAY  86400
-#define USER "abcdefghi@chat.example"
-#define HASH "{SHA512-CRYPT}$6$salt$hash"
+#define NOW    INT64_C(1700000000)
+#define DAY    86400
+#define USER   "abcdefghi@chat.example"
+#define HASH   "{SHA512-CRYPT}$6$salt$hash"
+#define NOBODY 65534
 
 /* A file of a mailbox: age in days with a second more or less, as strict comparisons need
  * it; what is left of it afterwards. */
@@ -37,7 +38,7 @@ struct house {
 static void note(void *arg, const struct expire_note *n)
 {
 	static const char *const names[] = { "checking", "mailbox", "file", "quota",
-		"not empty", "vanished", "error" };
+		"not empty", "foreign", "vanished", "error" };
 	struct house *h = arg;
 
 	fprintf(h->out, "%s %s", names[n->event], n->path + strlen(h->dir) + 1);
@@ -430,6 +431,9 @@ static void symbolic_links_are_not_followed(void **state)
 	assert_true(there(&h, "elsewhere", "cur/1.M1"));
 	assert_true(there(&h, USER, "new/1.M1"));
 	assert_int_equal(h.e.totals.files, 0);
+	assert_int_equal(h.e.totals.foreign, 2);
+	assert_non_null(strstr(log_of(&h), "foreign " USER "/cur\n"));
+	assert_non_null(strstr(log_of(&h), "foreign " USER "/new/1.M1\n"));
 
 	/* A mailbox that is one. */
 	snprintf(outside, sizeof(outside), "%s/elsewhere", h.dir);
@@ -438,6 +442,49 @@ static void symbolic_links_are_not_followed(void **state)
 	assert_int_equal(expire_mailbox(&h.e, "linked@chat.example"), EXPIRE_KEPT);
 	assert_true(there(&h, "elsewhere", "password"));
 	assert_true(there(&h, "elsewhere", "cur/1.M1"));
+	assert_non_null(strstr(log_of(&h), "foreign linked@chat.example\n"));
+
+	/* No mailbox at all. */
+	snprintf(link, sizeof(link), "%s/file@chat.example", h.dir);
+	support_write_file(link, span_of("x"));
+	assert_int_equal(expire_mailbox(&h.e, "file@chat.example"), EXPIRE_KEPT);
+	assert_non_null(strstr(log_of(&h), "foreign file@chat.example\n"));
+	assert_int_equal(h.e.totals.foreign, 4);
+	assert_int_equal(h.e.totals.errors, 0);
+	house_deinit(&h);
+}
+
+/* Root reads everything, so somebody else looks. */
+static void unreadable_ones_are_told(void **state)
+{
+	const bool root = geteuid() == 0;
+	char path[4096];
+	struct house h;
+
+	house_init(&h);
+	put(&h, USER, "password", 0, 0);
+	put(&h, USER, "cur/1.M1", 10, 21 * DAY);
+	put(&h, USER, ".Sub/cur/1.M2", 10, 21 * DAY);
+	put(&h, "closed@chat.example", "password", 0, 900 * DAY);
+	snprintf(path, sizeof(path),
+	    "chown -R %u '%s' && chmod 0 '%s/" USER "/.Sub' '%s/closed@chat.example'",
+	    root ? NOBODY : geteuid(), h.dir, h.dir, h.dir);
+	assert_int_equal(system(path), 0);
+	if (root)
+		assert_return_code(seteuid(NOBODY), errno);
+	expire_mailbox(&h.e, "closed@chat.example");
+	expire_mailbox(&h.e, USER);
+	if (root)
+		assert_return_code(seteuid(0), errno);
+	assert_int_equal(h.e.totals.errors, 2);
+	assert_non_null(strstr(log_of(&h), "error closed@chat.example\n"));
+	assert_non_null(strstr(log_of(&h), "error " USER "/.Sub\n"));
+	/* The rest goes on. */
+	assert_int_equal(h.e.totals.files_removed, 1);
+	snprintf(path, sizeof(path), "chmod -R u+rwX '%s'", h.dir);
+	assert_int_equal(system(path), 0);
+	assert_true(there(&h, "closed@chat.example", "password"));
+	assert_true(there(&h, USER, ".Sub/cur/1.M2"));
 	house_deinit(&h);
 }
 
@@ -555,6 +602,7 @@ int main(void)
 		{ SUPPORT_TEST(quota_takes_many) },
 		{ SUPPORT_TEST(trims_any_age) },
 		{ SUPPORT_TEST(symbolic_links_are_not_followed) },
+		{ SUPPORT_TEST(unreadable_ones_are_told) },
 		{ SUPPORT_TEST(a_crash_leaves_nothing_to_log_in_to) },
 		{ SUPPORT_TABLE(meanwhile, meanwhile_cases) },
 		{ SUPPORT_TEST(trees_too_deep_are_told) },
