@@ -85,9 +85,9 @@ void switch_script(struct text *to, const struct plan *p)
 	activate_script(to, p, "chatmaild");
 	add_running(to, p, "chatmaild");
 	text_add(to, "await_import\n");
+	text_add(to, "stop_postfix\n");
 	activate_script(to, p, "dovecot");
 	add_running(to, p, "dovecot");
-	text_add(to, "thaw_postfix\n");
 	activate_script(to, p, "postfix");
 	add_running(to, p, "postfix");
 	activate_script(to, p, "opendkim");

@@ -63,6 +63,12 @@ thaw_postfix() {
 	kill -CONT "$pid" 2>/dev/null || :
 }
 
+# While Dovecot takes its time: without its sockets Postfix is not to be started anew.
+stop_postfix() {
+	thaw_postfix
+	systemctl stop --no-block postfix@-.service
+}
+
 # From here to its end nothing waits for the operator, who may be gone: the relay is not to
 # stay between the two. When something fails, the old relay comes back.
 begin_switch() {

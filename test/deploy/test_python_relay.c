@@ -170,7 +170,7 @@ static void scripts(void **state)
 		"'/etc/d'", "'/etc/p'", "reload_systemd\n",
 		"stop_theirs 'chatmail-expire.service'",
 		"run_unit 'chatmaild.service' start\n", "await_import\n",
-		"run_unit 'dovecot.service' start\n", "thaw_postfix\n",
+		"stop_postfix\n", "run_unit 'dovecot.service' start\n",
 		"run_unit 'postfix@-.service' start\n", "end_switch\n", NULL };
 	struct facts f = { .machine = "x86_64",
 		.deb_arch = "amd64",

@@ -74,9 +74,16 @@ end_probe() {
 	! grep -E ' 5[0-9][0-9]$' "$work/probe.log" || fail "mail was refused for good: $(sort -k2 "$work/probe.log" | cut -d' ' -f2 | uniq -c | tr '\n' ' ')"
 	gap=$(awk '$2 == 250 { if (last && $1 - last > gap) gap = $1 - last; last = $1 }
 		END { printf "%.1f", gap }' "$work/probe.log")
-	at_most "seconds without mail" "$gap" $GAP_MAX
 	grep -q ' 250$' "$work/probe.log" || fail "no mail at all got through: $(tail -n 3 "$work/probe.log")"
-	figure "$gap s without mail"
+	less_than "$gap" $GAP_MAX || busy || fail "$gap s without mail, at most $GAP_MAX are allowed"
+	less_than "$gap" $GAP_MAX && figure "$gap s without mail" ||
+		figure "$gap s without mail (on a busy machine: the limit is $GAP_MAX)"
+}
+
+# Whatever the scenario comes to.
+stop_all() {
+	touch "$work/probe.stop"
+	kill "$(sed -n 's/^pid //p' "$work/traffic.out")" 2>/dev/null || :
 }
 
 start_traffic() { # the same two people all the time
@@ -87,6 +94,7 @@ start_traffic() { # the same two people all the time
 		"${1-old000002@$LAB_DOMAIN_A}:correct-horse-battery" \
 		>"$work/traffic.out" 2>"$work/traffic.err" &
 	traffic_pid=$!
+	trap stop_all EXIT
 	wait_for 60 grep -q '^sent 3' "$work/traffic.out" ||
 		fail "no traffic: $(cat "$work/traffic.out" "$work/traffic.err")"
 }
@@ -94,6 +102,7 @@ start_traffic() { # the same two people all the time
 end_traffic() {
 	touch "$work/accounts/stop"
 	wait "$traffic_pid" || fail "$(cat "$work/traffic.err")"
+	trap - EXIT
 	figure "$(tail -n 1 "$work/traffic.out")"
 }
 
@@ -122,6 +131,8 @@ python_is_gone() {
 old_accounts() {
 	local now
 	now=$(date +%s)
+	on a "postsuper -d ALL 2>/dev/null; cd /home/vmail/mail/$LAB_DOMAIN_A
+		rm -rf ./*@* pending_notifications/*"
 	old_account old000001 "{\"devicetoken\": {\"$TOKEN\": $now}}"
 	old_account old000002 '{"devicetoken": ["legacy-one", "legacy-two"], "other": 7}'
 	old_account old000003 '{}'
@@ -135,8 +146,8 @@ push_says() { # CURSOR TOKEN
 }
 
 tokens_of() { # NAME
-	curl_lab --user "$1@$LAB_DOMAIN_A:correct-horse-battery" imaps://$LAB_DOMAIN_A/ \
-		-X 'GETMETADATA INBOX /private/devicetoken' | tr -d '\r\n'
+	curl_lab -v --user "$1@$LAB_DOMAIN_A:correct-horse-battery" imaps://$LAB_DOMAIN_A/ \
+		-X 'GETMETADATA INBOX /private/devicetoken' 2>&1 | grep '^< ' | tr -d '\r\n'
 }
 
 scene_takeover() {

@@ -175,6 +175,7 @@ int main(int argc, char **argv)
 	t.program.server = argv[1];
 	t.dir = argv[2];
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	printf("pid %d\n", (int)getpid());
 	good = come_online(&t, &t.chat.a, argv[3]) &&
 	       come_online(&t, &t.chat.b, argv[4]) &&
 	       (chat_meet(&t.chat, t.error) || fail("%s", t.error)) &&
