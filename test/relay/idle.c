@@ -11,7 +11,7 @@
 
 #include "test/support.h"
 
-#define IMAP_PROGRAM "/usr/lib/dovecot/imap"
+#define IMAP_TITLE "dovecot/imap ["
 
 const char *idle_built_plugin(void)
 {
@@ -32,6 +32,7 @@ int idle_relay_up(struct private_relay *r)
 		return PRIVATE_SKIPPED;
 	}
 	private_up(r, "");
+	idle_configure(r, "verbose_proctitle = yes\n"); /* for idle_process() */
 	return 0;
 }
 
@@ -145,52 +146,46 @@ void idle_assert_at_once(
 	    0, IDLE_DELAY_MS - 1);
 }
 
-/* Where a link below /proc leads; "" when it is none, or gone. */
-static void read_link(char target[PATH_MAX], const char *path)
+/* Does the process say that it is an imap process of this address? */
+static bool serves(const char *pid, const char *address)
 {
-	ssize_t len = readlink(path, target, PATH_MAX - 1);
+	char path[64], title[512], wanted[128];
+	FILE *f;
+	size_t len;
 
-	target[len > 0 ? len : 0] = '\0';
+	snprintf(path, sizeof(path), "/proc/%.20s/cmdline", pid);
+	f = fopen(path, "re");
+	len = f ? fread(title, 1, sizeof(title) - 1, f) : 0;
+	if (f)
+		fclose(f);
+	title[len] = '\0';
+	snprintf(wanted, sizeof(wanted), IMAP_TITLE "%s ", address);
+	return strncmp(title, wanted, strlen(wanted)) == 0;
 }
 
-static bool runs_imap(const char *pid)
+/* Which session, as test/relay/relay keeps it, this relay's Dovecot lives in. */
+static pid_t dovecot_session(const struct private_relay *r)
 {
-	char path[64], target[PATH_MAX];
+	struct support_text text = support_read_file(idle_path(r, "sessions/dovecot"));
+	pid_t session = (pid_t)strtol(text.data, NULL, 10);
 
-	snprintf(path, sizeof(path), "/proc/%.20s/exe", pid);
-	read_link(target, path);
-	return strcmp(target, IMAP_PROGRAM) == 0;
+	free(text.data);
+	assert_true(session > 0);
+	return session;
 }
 
-static bool has_open(const char *pid, const char *wanted)
-{
-	char dir[64], path[PATH_MAX], target[PATH_MAX];
-	struct dirent *entry;
-	bool found = false;
-	DIR *fds;
-
-	snprintf(dir, sizeof(dir), "/proc/%.20s/fd", pid);
-	fds = opendir(dir);
-	while (fds && !found && (entry = readdir(fds))) {
-		snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
-		read_link(target, path);
-		found = strcmp(target, wanted) == 0;
-	}
-	if (fds)
-		closedir(fds);
-	return found;
-}
-
+/* What its processes have open is hidden from other users, even from root where that is a
+ * container's; the title is not, nor is the session. */
 pid_t idle_process(const struct private_relay *r, const char *address)
 {
-	const char *log = idle_path(r, "mail/%s/dovecot.index.log", address);
+	pid_t session = dovecot_session(r), pid = 0;
 	DIR *proc = opendir("/proc");
 	struct dirent *entry;
-	pid_t pid = 0;
 
 	assert_non_null(proc);
 	while (!pid && (entry = readdir(proc))) {
-		if (runs_imap(entry->d_name) && has_open(entry->d_name, log))
+		if (serves(entry->d_name, address) &&
+		    getsid((pid_t)strtol(entry->d_name, NULL, 10)) == session)
 			pid = (pid_t)strtol(entry->d_name, NULL, 10);
 	}
 	closedir(proc);

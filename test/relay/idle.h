@@ -61,7 +61,7 @@ void idle_assert_all_told(
 void idle_assert_at_once(
     const struct private_relay *r, struct client *c, const char *address, int first);
 
-/* The imap process that has this address's INBOX open, or 0. */
+/* The imap process of this address's connection, or 0. */
 pid_t idle_process(const struct private_relay *r, const char *address);
 
 /* CPU time of a process so far, in ticks of sysconf(_SC_CLK_TCK). */
