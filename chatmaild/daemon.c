@@ -17,6 +17,7 @@
 #include "chatmaild/push_queue.h"
 #include "chatmaild/reload.h"
 #include "chatmaild/slice.h"
+#include "chatmaild/machine.h"
 #include "chatmaild/stall.h"
 #include "chatmaild/store.h"
 #include "chatmaild/systemd.h"
@@ -129,6 +130,7 @@ struct daemon *daemon_create(struct config *config)
 	d->workers = workers_create(d->base, &workers);
 	if (!d->hashers || !d->workers)
 		goto fail;
+	d->machine = machine_create(d);
 	d->users = users_create(d, fresh || imported);
 	if (!d->users)
 		goto fail;
@@ -166,6 +168,7 @@ void daemon_destroy(struct daemon *d)
 	users_destroy(d->users);
 	push_queue_destroy(d->pushes);
 	expiry_destroy(d->expiry);
+	machine_destroy(d->machine);
 	stall_destroy(d->stall);
 	free(d->invite_link);
 	event_base_free(d->base);

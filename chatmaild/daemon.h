@@ -13,6 +13,7 @@
 #include "chatmaild/service.h"
 
 struct expiry;
+struct machine;
 struct push_queue;
 struct stall;
 
@@ -27,10 +28,11 @@ struct daemon {
 	struct push_queue *pushes; /* notifications that wait */
 	struct expiry *expiry;     /* old mail, unused accounts */
 	struct services *services;
-	struct stall *stall; /* how late the loop runs */
-	time_t started;      /* wall clock */
-	bool draining;       /* SIGTERM came */
-	char *invite_link;   /* how to meet the echo bot; owned, NULL: not known */
+	struct stall *stall;     /* how late the loop runs */
+	struct machine *machine; /* how the machine below does */
+	time_t started;          /* wall clock */
+	bool draining;           /* SIGTERM came */
+	char *invite_link;       /* how to meet the echo bot; owned, NULL: not known */
 };
 
 /*

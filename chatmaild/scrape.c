@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "chatmaild/expiry.h"
+#include "chatmaild/machine.h"
 #include "chatmaild/stall.h"
 #include "chatmaild/store.h"
 #include "chatmaild/users.h"
@@ -140,6 +141,17 @@ static void write_store(
 	metric_write(out, format, &source, 1);
 }
 
+static void write_machine(
+    const struct daemon *d, struct evbuffer *out, enum metric_format format)
+{
+	struct metric_source source = { machine_metrics, nmachine_metrics, NULL, NULL };
+
+	if (!d->machine)
+		return;
+	source.counters = machine_gauges(d->machine);
+	metric_write(out, format, &source, 1);
+}
+
 static void write_process(
     const struct daemon *d, struct evbuffer *out, enum metric_format format)
 {
@@ -231,6 +243,7 @@ void scrape_write(
 	const struct running_service *running = services_list(d->services, &n);
 
 	write_process(d, out, format);
+	write_machine(d, out, format);
 	write_accounts(d, out, format);
 	write_expiry(d, out, format);
 	write_store(d, out, format);

@@ -71,8 +71,9 @@ enum doctor_signature doctor_verify(struct span message, const char *domain,
 	if (!lib)
 		return result;
 	dkim_set_key_lookup(lib, look_up);
-	dkim = dkim_verify(lib, (const unsigned char *)"doctor", (void *)record, &stat);
+	dkim = dkim_verify(lib, (const unsigned char *)"doctor", NULL, &stat);
 	if (dkim) {
+		dkim_set_user_context(dkim, (void *)record);
 		result = verify(dkim, message, domain, why);
 		dkim_free(dkim);
 	}
@@ -95,10 +96,16 @@ static bool next_line(struct span *rest, struct span *line)
 	return true;
 }
 
-/* Go on behind the headers of the part that holds a message; false if there is none. */
+/* The whole message, or its header alone, as Postfix returns what asked for no more. */
+static bool is_returned(struct span line)
+{
+	return span_starts_nocase(line, "Content-Type: message/rfc822") ||
+	       span_starts_nocase(line, "Content-Type: text/rfc822-headers");
+}
+
+/* Go on behind the headers of the part that was returned; false if there is none. */
 static bool find_part(struct span *rest, struct span *delimiter)
 {
-	static const char type[] = "Content-Type: message/rfc822";
 	struct span line;
 	bool in_header = false, found = false;
 
@@ -111,14 +118,14 @@ static bool find_part(struct span *rest, struct span *delimiter)
 			if (found)
 				return rest->data != NULL;
 			in_header = false;
-		} else if (in_header && span_starts_nocase(line, type)) {
+		} else if (in_header && is_returned(line)) {
 			found = true;
 		}
 	}
 	return false;
 }
 
-bool doctor_returned(struct span report, struct span *message)
+bool doctor_returned(struct span report, struct span *header)
 {
 	struct span rest = report, delimiter = span_of(""), line;
 	const char *start;
@@ -126,14 +133,11 @@ bool doctor_returned(struct span report, struct span *message)
 	if (!find_part(&rest, &delimiter))
 		return false;
 	start = rest.data;
-	while (next_line(&rest, &line)) {
-		if (line.len >= delimiter.len &&
-		    span_equal(span_make(line.data, delimiter.len), delimiter)) {
-			*message = span_make(start, (size_t)(line.data - start));
-			/* The line end before a delimiter is the delimiter's, RFC 2046
-			 * section 5.1.1. */
-			if (span_ends(*message, span_of("\r\n")))
-				message->len -= 2;
+	while (next_line(&rest, &line) && rest.data) {
+		if (line.len == 0 ||
+		    (line.len >= delimiter.len &&
+			span_equal(span_make(line.data, delimiter.len), delimiter))) {
+			*header = span_make(start, (size_t)(line.data - start));
 			return true;
 		}
 	}

@@ -24,10 +24,10 @@ enum doctor_signature doctor_verify(struct span message, const char *domain,
     const char *record, char why[DOCTOR_WHY_MAX]);
 
 /*
- * The message that a report of non-delivery returns, RFC 3464: the part message/rfc822 of
- * report, borrowed. False if there is none.
+ * The header of the message that a report of non-delivery returns, RFC 3464, without the line
+ * that ends it; borrowed. False if there is none.
  */
-bool doctor_returned(struct span report, struct span *message);
+bool doctor_returned(struct span report, struct span *header);
 
 /* The text of a TXT record in the form of a zone file ("TXT \"a\" \"b\"", as dns_result's
  * found): what is between quotes, put together. free() it. */

@@ -21,6 +21,7 @@ static const struct link {
 	/* Units: what they read, and what they stand on. */
 	{ "unit *", "disk *" },
 	{ "unit *", "inodes *" },
+	{ "unit chatmaild.service", "unit chatmaild*.socket" },
 	{ "unit chatmaild*", "file /etc/chatmaild/*" },
 	{ "unit chatmaild*", "file /etc/systemd/system/chatmaild*" },
 	{ "unit nginx.service", "file /etc/nginx/*" },
@@ -68,7 +69,7 @@ static const struct link {
 	{ "port 465 *", "listen 465" },
 	{ "port 587 *", "listen 587" },
 	{ "port 993 *", "listen 993" },
-	{ "port 25 *", "unit chatmaild.service" },
+	{ "port *", "resolver" }, /* who connects is looked up before he is greeted */
 	{ "port 443 *", "unit nginx.service" },
 
 	/* Certificates. */
@@ -91,6 +92,8 @@ static const struct link {
 	{ "web*", "listen 443" },
 	{ "web*", "port 443 *" },
 	{ "web new", "unit chatmaild.service" },
+	{ "web new", "unit chatmaild*.socket" },
+	{ "web new", "file /etc/chatmaild/*" },
 	{ "web new", "disk *" },
 	{ "web new", "memory" },
 	{ "web*", "file /etc/nginx/*" },
@@ -107,12 +110,14 @@ static const struct link {
 	{ "turn", "file /etc/turnserver.conf" },
 
 	/* Mail, from the login to the signature. */
+	{ "mail *", "unit unbound.service" },
+	{ "mail *", "resolver" },
 	{ "mail *", "disk *" },
 	{ "mail *", "inodes *" },
 	{ "mail login*", "registration" },
 	{ "mail login*", "unit dovecot.service" },
 	{ "mail login*", "unit chatmaild.service" },
-	{ "mail login*", "unit chatmaild.socket" },
+	{ "mail login*", "unit chatmaild*.socket" },
 	{ "mail login*", "listen 993" },
 	{ "mail login*", "port 993 *" },
 	{ "mail login*", "file /etc/dovecot/*" },
@@ -124,6 +129,7 @@ static const struct link {
 	{ "mail metadata", "file /etc/dovecot/*" },
 	{ "mail send", "unit postfix@-.service" },
 	{ "mail send", "unit chatmaild.service" },
+	{ "mail send", "unit chatmaild*.socket" },
 	{ "mail send", "unit chatmail-opendkim@sign.service" },
 	{ "mail send", "unit dovecot.service" },
 	{ "mail send", "listen 465" },
@@ -135,6 +141,8 @@ static const struct link {
 	{ "mail arrive", "file /etc/dovecot/*" },
 	{ "mail arrive", "file /etc/postfix/*" },
 	{ "mail cleartext", "unit chatmaild.service" },
+	{ "mail cleartext", "unit chatmaild*.socket" },
+	{ "mail cleartext", "unit dovecot.service" },
 	{ "mail cleartext", "unit postfix@-.service" },
 	{ "mail cleartext", "listen 587" },
 	{ "mail cleartext", "port 587 *" },
@@ -144,7 +152,6 @@ static const struct link {
 	{ "mail dkim", "state *DKIM*" },
 	{ "mail dkim", "file /etc/opendkim/*" },
 	{ "mail dkim", "dns TXT opendkim.*" },
-	{ "mail dkim", "resolver" },
 	{ "mail dkim", "mail arrive" },
 	{ "mail dkim", "clock" },
 
@@ -154,7 +161,7 @@ static const struct link {
 	{ "queue *", "unit dovecot.service" },
 	{ "queue *", "unit chatmaild.service" },
 	{ "queue *", "disk *" },
-	{ "owed *", "unit *" },
+	{ "failed tls-cert-reload.service", "tls *" },
 };
 
 static bool is_ill(const struct doctor_finding *f)

@@ -104,6 +104,7 @@ struct trial {
 	struct doctor *doctor;
 	const struct doctor_mail *m;
 	struct imap_talk imap;
+	struct text sent; /* the last mail */
 };
 
 static struct dial *dial_door(const struct trial *t, uint16_t port, enum dial_tls tls)
@@ -230,6 +231,8 @@ static unsigned submit(struct trial *t, uint16_t port, const char *to, bool encr
 	if (code == 235) {
 		mail = make_mail(t, to, encrypted, &len);
 		code = smtp_talk_send(&smtp, a->address, to, span_make(mail, len));
+		text_free(&t->sent);
+		text_add_span(&t->sent, span_make(mail, len));
 		free(mail);
 	} else {
 		dial_fail(smtp.dial, DIAL_NONSENSE, "the login fails: %u %.100s", code,
@@ -302,17 +305,27 @@ static void try_cleartext(struct trial *t)
 		    answer);
 }
 
-static void judge_signature(struct trial *t, struct span report)
+/*
+ * The mail as it would have left: its header as it was returned, and the body, which nobody
+ * may change on the way. False if the report does not have it.
+ */
+static bool put_together(struct trial *t, struct span report, struct text *mail)
+{
+	const char *body = t->sent.len > 0 ? strstr(t->sent.data, "\r\n\r\n") : NULL;
+	struct span header;
+
+	if (!body || !doctor_returned(report, &header))
+		return false;
+	text_add_span(mail, header);
+	text_add(mail, body + strlen("\r\n"));
+	return true;
+}
+
+static void judge_signature(struct trial *t, struct span mail)
 {
 	const struct config *c = t->m->config;
 	char why[DOCTOR_WHY_MAX];
-	struct span mail;
 
-	if (!doctor_returned(report, &mail)) {
-		doctor_note(t->doctor, DOCTOR_UNTRIED, "mail dkim", NULL,
-		    "the returned mail does not show how it was signed");
-		return;
-	}
 	switch (doctor_verify(mail, c->mail_domain_bare, t->m->dkim_record, why)) {
 	case SIGNATURE_GOOD:
 		doctor_note(t->doctor, DOCTOR_SOUND, "mail dkim", NULL,
@@ -343,23 +356,25 @@ static void judge_signature(struct trial *t, struct span report)
 static void try_signature(struct trial *t)
 {
 	char answer[DIAL_ERROR_MAX];
-	struct text report = { 0 };
+	struct text report = { 0 }, mail = { 0 };
 	uint32_t before = t->imap.exists;
 	unsigned code = submit(t, 465, NOBODY, true, answer);
 
 	if (code == 250 && await_mail(t, before, RETURN_MS) &&
-	    imap_talk_fetch(&t->imap, t->imap.exists, &report))
-		judge_signature(t, text_span(&report));
+	    imap_talk_fetch(&t->imap, t->imap.exists, &report) &&
+	    put_together(t, text_span(&report), &mail))
+		judge_signature(t, text_span(&mail));
 	else if (code == 250)
 		doctor_note(t->doctor, DOCTOR_WARNING, "mail dkim",
 		    "cmdeploy queue and cmdeploy logs postfix tell more",
-		    "a mail to a domain that there is not does not come back, so its "
-		    "signature was not seen");
+		    "a mail to a domain that there is not does not come back as it "
+		    "should, so its signature was not seen");
 	else
 		doctor_note(t->doctor, DOCTOR_TROUBLE, "mail dkim",
 		    "see cmdeploy logs postfix", "mail to others is not taken: %u %s",
 		    code, answer);
 	text_free(&report);
+	text_free(&mail);
 }
 
 void doctor_try_mail(struct doctor *d, const struct doctor_mail *m)
@@ -375,4 +390,5 @@ void doctor_try_mail(struct doctor *d, const struct doctor_mail *m)
 		try_cleartext(&t);
 	}
 	dial_close(t.imap.dial);
+	text_free(&t.sent);
 }

@@ -28,7 +28,7 @@ PEER_PACKAGES=(nghttp2-server nsd tmux)
 # What the tests need beyond these.
 # shellcheck disable=SC2034
 TEST_PACKAGES=(
-	acmetool chromium clang clang-format coturn fonts-dejavu-core iproute2
+	acmetool chromium clang clang-format coturn faketime fonts-dejavu-core iproute2 jq
 	libclang-rt-dev llvm git gnupg mtail openssh-client openssh-server prometheus shellcheck tidy
 	zbar-tools
 )
