@@ -98,6 +98,26 @@ tell_of_tls() {
 	done
 }
 
+on_the_way_to_the_bot() {
+	to_the_bot=$(curl_lab -o /dev/null -w '%{redirect_url}' https://relay-a.example/echobot) &&
+		[ -n "$to_the_bot" ]
+}
+
+# Its client runs in the sandbox of its units, and all ways lead to the same invitation.
+scene_echobot() {
+	local link to_the_bot=
+	need_client
+	need a
+	wait_for 90 on_the_way_to_the_bot || fail "the echo bot has no invitation"
+	deploy a
+	link=$(sed -n 's|.*The echo bot is at \(https://[!-~]*\).*|\1|p' "$work/said")
+	[ "$link" = "$to_the_bot" ] || fail "run names '$link', the page '$to_the_bot'"
+	cmdeploy status --config "$work/a.ini" || fail "cmdeploy status: $(cat "$work/said")"
+	grep -qF -- "$link" "$work/said" || fail "status does not name it: $(cat "$work/said")"
+	curl_lab https://relay-a.example/ | grep -qF '<a href="/echobot">' ||
+		fail "the home page has no link"
+}
+
 scene_chat() {
 	local alice bob a b
 	need_client
