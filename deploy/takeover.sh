@@ -111,8 +111,7 @@ switch_failed() {
 	trap - EXIT
 	set +e
 	note 'The switch failed: the Python relay is put back.'
-	stop_ours
-	put_theirs
+	go_back
 	rm -f "$T/begun"
 	exit 1
 }
@@ -150,24 +149,28 @@ hand_back_state() {
 	runuser -u vmail -- chatmailctl hand-back </dev/null >&2
 }
 
-# As in the switch. Units that were not there before ours came stop for good.
-stop_ours() {
-	freeze_postfix
-	step 'our services: stop'
-	systemctl stop --no-block dovecot.service
-	sleep 0.2
+# What is there to do with the units, as lists of words: ours go, theirs are as they were.
+read_units() {
 	gone='chatmaild.socket chatmaild-filter.socket chatmaild-http.socket chatmaild.service'
-	while read -r unit enabled _; do
+	mask='' enable='' disable='' start='' stop=''
+	while read -r unit enabled active; do
 		case $enabled in
-		unknown | not-found) gone="$gone $unit" ;;
+		masked*) mask="$mask $unit" stop="$stop $unit" && continue ;;
+		enabled) enable="$enable $unit" ;;
+		disabled) disable="$disable $unit" ;;
+		unknown | not-found) gone="$gone $unit" && continue ;;
+		esac
+		case $active in
+		active | activating | reloading) start="$start $unit" ;;
+		*) stop="$stop $unit" ;;
 		esac
 	done <"$T/units"
-	# shellcheck disable=SC2086 # units are words
-	systemctl stop $gone 2>/dev/null || :
-	for unit in $gone; do
-		systemctl disable --no-reload -q "$unit" 2>/dev/null || :
-	done
-	hand_back_state
+}
+
+# systemctl, for words of which there may be none, and units of which it may know nothing.
+with_units() { # VERB-AND-OPTIONS UNITS
+	# shellcheck disable=SC2086 # both are words
+	[ -z "$2" ] || systemctl $1 $2 2>/dev/null || :
 }
 
 # Copied, not moved: a connection that is cut here must find it all again.
@@ -201,42 +204,39 @@ forget_ours() {
 		done
 }
 
-# How the units were: masked, enabled, disabled, and which of them ran.
-put_units() {
-	mask='' enable='' disable='' start='' stop=''
-	while read -r unit enabled active; do
-		case $enabled in
-		masked*) mask="$mask $unit" && continue ;;
-		enabled) enable="$enable $unit" ;;
-		disabled) disable="$disable $unit" ;;
-		unknown | not-found) continue ;;
-		esac
-		case $active in
-		active | activating | reloading) start="$start $unit" ;;
-		*) stop="$stop $unit" ;;
-		esac
-	done <"$T/units"
-	for unit in $mask; do systemctl mask --no-reload -q "$unit"; done
-	for unit in $enable $disable; do systemctl unmask --no-reload -q "$unit"; done
-	for unit in $enable; do systemctl enable --no-reload -q "$unit"; done
-	for unit in $disable; do systemctl disable --no-reload -q "$unit"; done
-	systemctl daemon-reload
-	# shellcheck disable=SC2086 # units are words
-	[ -z "$mask$stop" ] || systemctl stop $mask $stop || :
-	thaw_postfix
-	[ -n "$start" ] || return 0
-	step "start$start"
-	# shellcheck disable=SC2086
-	systemctl restart $start || note 'Not all of it starts: systemctl --failed tells which.'
-}
-
+# Our config is needed for one thing more.
 put_theirs() {
 	step 'files of the Python relay'
 	forget_ours
 	while IFS= read -r path; do
-		put_back "$path"
+		[ "$path" = /etc/chatmaild/chatmail.ini ] || put_back "$path"
 	done <"$T/list"
-	put_units
+}
+
+# All that can be done while ours run comes first. Then it is as in the switch: what comes for
+# the mailboxes meanwhile waits in the queue.
+go_back() {
+	read_units
+	with_units 'disable --no-reload -q' "$gone"
+	freeze_postfix
+	put_theirs
+	with_units 'mask --no-reload -q' "$mask"
+	with_units 'unmask --no-reload -q' "$enable $disable"
+	with_units 'enable --no-reload -q' "$enable"
+	with_units 'disable --no-reload -q' "$disable"
+	systemctl daemon-reload
+	step 'our services: stop'
+	with_units 'stop --no-block' dovecot.service
+	sleep 0.2
+	with_units stop "$gone"
+	hand_back_state
+	put_back /etc/chatmaild/chatmail.ini
+	with_units stop "$stop"
+	stop_postfix
+	step "start$start"
+	# shellcheck disable=SC2086 # units are words
+	[ -z "$start" ] || systemctl restart $start ||
+		note 'Not all of it starts: systemctl --failed tells which.'
 	postqueue -f 2>/dev/null || :
 }
 
@@ -245,8 +245,7 @@ give_back() {
 	[ -e "$T/units" ] || die 'This server was not taken over from a Python relay:' \
 		'there is nothing to give back.'
 	trap '' HUP INT PIPE TERM
-	stop_ours
-	put_theirs
+	go_back
 	step 'our packages'
 	configure_packages
 	for package in chatmaild-dovecot-plugin chatmaild; do

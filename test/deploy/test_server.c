@@ -124,42 +124,46 @@ static const struct script_case {
 	    "@step which units run\na is-enabled is-active\nb unknown \n"
 	    "a is-enabled is-active\nb unknown \n" },
 	{ "what is set aside comes back",
-	    "systemctl() { :; }; thaw_postfix() { :; }\n"
+	    "systemctl() { :; }\n"
 	    "mkdir -p $R/venv/bin; printf p >$R/venv/bin/p; printf theirs >$R/a\n"
 	    "chmod 640 $R/a; keep_theirs $R/a $R/new $R/deep/new >/dev/null 2>&1\n"
 	    "set_aside $R/venv $R/none; ls $R | tr '\\n' ' '\n"
 	    "printf abc >$R/a; printf abc >$R/new; mkdir $R/deep; : >$R/deep/new\n"
-	    ": >$T/units; put_theirs; cat $R/a $R/venv/bin/p; stat -c :%a $R/a\n"
+	    "put_theirs; cat $R/a $R/venv/bin/p; stat -c :%a $R/a\n"
 	    "ls $R | tr '\\n' ' '",
 	    "a @step files of the Python relay\ntheirsp:640\na venv " },
 	{ "files of later runs go, if they are ours",
-	    "systemctl() { :; }; thaw_postfix() { :; }\n"
-	    "mkdir $T $D/generations/2; : >$T/list; : >$T/units\n"
+	    "mkdir $T $D/generations/2; : >$T/list\n"
 	    "printf abc >$R/x; printf abd >$R/y\n"
 	    "printf 'file\\tweb\\t%s\\t" ABC "\\t\\n' $R/x $R/y "
 	    ">$D/generations/2/manifest\n"
 	    "put_theirs; ls $R",
 	    "@step files of the Python relay\ny\n" },
 	{ "units are as they were",
-	    "systemctl() { echo \"$*\"; }; thaw_postfix() { echo thaw; }\n"
-	    "mkdir $T; : >$T/list\n"
+	    "systemctl() { echo \"$*\"; }; freeze_postfix() { echo freeze; }\n"
+	    "stop_postfix() { echo thaw; }; hand_back_state() { echo hand back; }\n"
+	    "postqueue() { :; }; put_back() { :; }; mkdir $T; : >$T/list\n"
 	    "printf '%s\\n' 'a enabled active' 'b disabled inactive' 'c masked "
 	    "inactive' "
-	    "'d unknown inactive' 'e static active' >$T/units; put_theirs",
+	    "'d unknown inactive' 'e static active' >$T/units; go_back",
+	    "disable --no-reload -q chatmaild.socket chatmaild-filter.socket "
+	    "chatmaild-http.socket chatmaild.service d\nfreeze\n"
 	    "@step files of the Python relay\n"
-	    "mask --no-reload -q c\nunmask --no-reload -q a\nunmask --no-reload -q b\n"
+	    "mask --no-reload -q c\nunmask --no-reload -q a b\n"
 	    "enable --no-reload -q a\ndisable --no-reload -q b\ndaemon-reload\n"
-	    "stop c b\nthaw\n@step start a e\nrestart a e\n" },
+	    "@step our services: stop\nstop --no-block dovecot.service\n"
+	    "stop chatmaild.socket chatmaild-filter.socket chatmaild-http.socket "
+	    "chatmaild.service d\nhand back\nstop b c\nthaw\n"
+	    "@step start a e\nrestart a e\n" },
 	{ "nothing to give back", "give_back",
 	    "This server was not taken over from a Python relay: there is nothing to "
 	    "give back.\nexit 1\n" },
 	{ "a switch that fails is undone",
-	    "systemctl() { :; }; stop_ours() { echo stop; }; put_theirs() { echo put; "
-	    "}\n"
-	    "freeze_postfix() { :; }; mkdir $T; begin_switch; die no",
+	    "go_back() { echo go back; }; freeze_postfix() { :; }\n"
+	    "mkdir $T; begin_switch; die no",
 	    "@step switch to our services\nno\n"
 	    "@note The switch failed: the Python relay is put back.\n"
-	    "stop\nput\nexit 1\n" },
+	    "go back\nexit 1\n" },
 	{ "a switch nobody listens to ends well",
 	    "freeze_postfix() { :; }; postqueue() { :; }; mkdir $T\n"
 	    "{ begin_switch; sleep 0.1; for i in 1 2 3; do step x; done\n"

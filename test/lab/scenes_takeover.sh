@@ -106,12 +106,12 @@ end_traffic() {
 	figure "$(tail -n 1 "$work/traffic.out")"
 }
 
-# Each message was put into each mailbox once.
+# Each message was put into each mailbox once; those of the probe all have one name.
 none_doubled() { # CURSOR
 	local twice
 	twice=$(on a "journalctl --after-cursor='$1' -t dovecot --no-pager -o cat" |
 		grep -o 'lmtp([^)]*).*msgid=<[^>]*>.*saved mail to' |
-		sed 's/lmtp(\([^)]*\)).*\(msgid=<[^>]*>\).*/\1 \2/' | sort | uniq -d)
+		grep -v old000003@ | sed 's/lmtp(\([^)]*\)).*\(msgid=<[^>]*>\).*/\1 \2/' | sort | uniq -d)
 	[ -z "$twice" ] || fail "delivered twice: $twice"
 }
 
