@@ -48,57 +48,49 @@ static double tls_imap(struct bench *b, void *arg)
 	return took;
 }
 
-/* arg: who logs in, or NULL for somebody new. */
-static double log_in_imap(struct bench *b, void *arg)
+/* Whose login is measured; guest: NULL for somebody new each time. */
+struct login {
+	enum trial_door door;
+	const struct trial_guest *guest;
+};
+
+static double log_in(struct bench *b, void *arg)
 {
+	const struct login *l = arg;
+	const struct trial_guest *guest = l->guest;
 	struct trial_guest new;
-	const struct trial_guest *guest = arg;
-	struct imap_talk talk;
-	double begin, took;
+	double begin;
 
 	if (!guest) {
 		trial_invent(b->trial, 0, &new);
 		guest = &new;
 	}
 	begin = bench_now();
-	took =
-	    trial_imap(b->trial, 0, guest, &talk, b->error) ? bench_now() - begin : -1;
-	dial_close(talk.dial);
-	return took;
-}
-
-static double log_in_smtp(struct bench *b, void *arg)
-{
-	struct trial_guest new;
-	const struct trial_guest *guest = arg;
-	struct smtp_talk talk;
-	double begin, took;
-
-	if (!guest) {
-		trial_invent(b->trial, 0, &new);
-		guest = &new;
-	}
-	begin = bench_now();
-	took =
-	    trial_smtp(b->trial, 0, guest, &talk, b->error) ? bench_now() - begin : -1;
-	dial_close(talk.dial);
-	return took;
+	return trial_login(b->trial, 0, l->door, guest, b->error) ? bench_now() - begin
+								  : -1;
 }
 
 bool bench_connections(struct bench *b)
 {
 	struct trial_guest old;
+	struct {
+		const char *name, *title;
+		struct login login;
+	} rows[] = {
+		{ "imap_new", "IMAP: connection, login of a new address",
+		    { TRIAL_IMAP, NULL } },
+		{ "imap_login", "IMAP: connection, login", { TRIAL_IMAP, &old } },
+		{ "smtp_new", "SMTP: connection, login of a new address",
+		    { TRIAL_SMTP, NULL } },
+		{ "smtp_login", "SMTP: connection, login", { TRIAL_SMTP, &old } },
+	};
+	bool good = bench_repeat(
+	    b, "imap_tls", "IMAP: TLS connection", b->rounds, tls_imap, NULL);
 
 	trial_invent(b->trial, 0, &old);
-	return bench_repeat(
-		   b, "imap_tls", "IMAP: TLS connection", b->rounds, tls_imap, NULL) &&
-	       bench_repeat(b, "imap_new", "IMAP: connection, login of a new address",
-		   b->rounds, log_in_imap, NULL) &&
-	       log_in_imap(b, &old) >= 0 &&
-	       bench_repeat(b, "imap_login", "IMAP: connection, login", b->rounds,
-		   log_in_imap, &old) &&
-	       bench_repeat(b, "smtp_new", "SMTP: connection, login of a new address",
-		   b->rounds, log_in_smtp, NULL) &&
-	       bench_repeat(b, "smtp_login", "SMTP: connection, login", b->rounds,
-		   log_in_smtp, &old);
+	good = good && log_in(b, &rows[1].login) >= 0; /* makes the address */
+	for (size_t i = 0; good && i < sizeof(rows) / sizeof(rows[0]); i++)
+		good = bench_repeat(
+		    b, rows[i].name, rows[i].title, b->rounds, log_in, &rows[i].login);
+	return good;
 }

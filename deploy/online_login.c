@@ -41,20 +41,12 @@ static enum online_result capabilities(struct online *o)
 
 static bool logs_in_by_imap(struct online *o, const struct trial_guest *guest)
 {
-	struct imap_talk talk;
-	bool good = trial_imap(o->trial, 0, guest, &talk, o->why);
-
-	dial_close(talk.dial);
-	return good;
+	return trial_login(o->trial, 0, TRIAL_IMAP, guest, o->why);
 }
 
 static bool logs_in_by_smtp(struct online *o, const struct trial_guest *guest)
 {
-	struct smtp_talk talk;
-	bool good = trial_smtp(o->trial, 0, guest, &talk, o->why);
-
-	dial_close(talk.dial);
-	return good;
+	return trial_login(o->trial, 0, TRIAL_SMTP, guest, o->why);
 }
 
 static enum online_result imap_creates(struct online *o)
@@ -125,7 +117,8 @@ static enum online_result same_password(struct online *o)
 struct login {
 	const struct trial *trial;
 	const struct trial_guest *guest;
-	bool smtp, good;
+	enum trial_door door;
+	bool good;
 	char why[TRIAL_ERROR_MAX];
 };
 
@@ -133,17 +126,7 @@ static void *log_in(void *arg)
 {
 	struct login *l = arg;
 
-	if (l->smtp) {
-		struct smtp_talk talk;
-
-		l->good = trial_smtp(l->trial, 0, l->guest, &talk, l->why);
-		dial_close(talk.dial);
-	} else {
-		struct imap_talk talk;
-
-		l->good = trial_imap(l->trial, 0, l->guest, &talk, l->why);
-		dial_close(talk.dial);
-	}
+	l->good = trial_login(l->trial, 0, l->door, l->guest, l->why);
 	return NULL;
 }
 
@@ -159,7 +142,9 @@ static enum online_result concurrent(struct online *o)
 	trial_invent(o->trial, 0, &guest);
 	for (; n < CONCURRENT; n++) {
 		login[n] = (struct login){
-			.trial = o->trial, .guest = &guest, .smtp = n % 2 == 1
+			.trial = o->trial,
+			.guest = &guest,
+			.door = n % 2 == 0 ? TRIAL_IMAP : TRIAL_SMTP,
 		};
 		if (pthread_create(&thread[n], NULL, log_in, &login[n]) != 0)
 			break;

@@ -293,6 +293,19 @@ bool trial_smtp(const struct trial *t, size_t relay, const struct trial_guest *g
 	return fail(error, "SMTP login: %u %s", code, talk->reply.text);
 }
 
+bool trial_login(const struct trial *t, size_t relay, enum trial_door door,
+    const struct trial_guest *guest, char error[TRIAL_ERROR_MAX])
+{
+	struct imap_talk imap = { 0 };
+	struct smtp_talk smtp = { 0 };
+	bool good = door == TRIAL_IMAP ? trial_imap(t, relay, guest, &imap, error)
+				       : trial_smtp(t, relay, guest, &smtp, error);
+
+	dial_close(imap.dial);
+	dial_close(smtp.dial);
+	return good;
+}
+
 /* The object in the body of an answer that tells its length. */
 static json_t *read_object(struct dial *d)
 {

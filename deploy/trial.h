@@ -101,6 +101,11 @@ bool trial_imap(const struct trial *t, size_t relay, const struct trial_guest *g
 bool trial_smtp(const struct trial *t, size_t relay, const struct trial_guest *guest,
     struct smtp_talk *talk, char error[TRIAL_ERROR_MAX]);
 
+/* Log in by one of the two, and go. False with the reason. */
+enum trial_door { TRIAL_IMAP, TRIAL_SMTP };
+bool trial_login(const struct trial *t, size_t relay, enum trial_door door,
+    const struct trial_guest *guest, char error[TRIAL_ERROR_MAX]);
+
 /*
  * What runs on the server. The first succeeds if guests may come and can be deleted; the second
  * deletes the addresses of its standard input, one a line, those that were never used too.
