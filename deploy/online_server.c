@@ -21,21 +21,34 @@ static enum online_result says_nothing(struct online *o, const char *script)
 	return result;
 }
 
+static struct span first_line(struct span text)
+{
+	struct span line = text;
+
+	span_cut(&text, '\n', &line);
+	return line;
+}
+
 static enum online_result version(struct online *o)
 {
 	enum online_result result = ONLINE_FAILED;
 	struct text said = { 0 };
+	struct span here = first_line(o->version), there;
 
 	if (o->version.len == 0)
 		return online_skip(o, "what would be deployed from here is not known");
-	if (online_ask(o, "cat /etc/chatmail-version", &said))
-		result =
-		    span_equal(text_span(&said), o->version)
-			? ONLINE_PASSED
-			: online_fail(o,
-			      "undeployed changes: the server has %.*s, this is %.*s",
-			      (int)strcspn(said.data, "\n"), said.data,
-			      (int)strcspn(o->version.data, "\n"), o->version.data);
+	if (!online_ask(o, "cat /etc/chatmail-version", &said))
+		goto out;
+	there = first_line(text_span(&said));
+	if (span_equal(text_span(&said), o->version))
+		result = ONLINE_PASSED;
+	else if (span_equal(here, there))
+		online_fail(o, "undeployed changes: what was changed in the checkout "
+			       "differs from what is deployed");
+	else
+		online_fail(o, "undeployed changes: the server has %.*s, this is %.*s",
+		    SPAN_ARG(there), SPAN_ARG(here));
+out:
 	text_free(&said);
 	return result;
 }
