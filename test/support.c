@@ -14,7 +14,7 @@
 
 #define CUT_IN_TWO_MAX  512 /* bytes: longer inputs have too many places to cut */
 #define CUT_RANDOM      8   /* random cuts tried */
-#define LOOP_DEADLINE_S 60 /* a hang, not a slow machine */
+#define LOOP_DEADLINE_S 60  /* a hang, not a slow machine */
 
 static char *format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
