@@ -64,8 +64,12 @@ enum ctl_exit ctl_users_list(struct ctl *c)
 	json_t *request = json_pack("{s:s}", "command", "users-list"), *reply;
 	enum ctl_exit rc;
 
-	if (c->nargs > 0)
-		json_object_set_new(request, "filter", json_string(c->arg[0]));
+	if (c->nargs > 0 &&
+	    json_object_set_new(request, "filter", json_string(c->arg[0])) < 0) {
+		ctl_error("the text is not UTF-8");
+		json_decref(request);
+		return CTL_FAILED;
+	}
 	rc = ctl_ask(c, request, on_listed, c, &reply);
 	if (rc != CTL_OK)
 		return rc;

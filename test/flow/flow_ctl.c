@@ -157,6 +157,10 @@ static void talks_to_the_daemon(void **state)
 	expect(&h, 0, "address   " USER "\npassword  ");
 	RUN(&h, NULL, "users", "list");
 	expect(&h, 0, USER);
+	RUN(&h, NULL, "users", "list", "some");
+	expect(&h, 0, USER);
+	RUN(&h, NULL, "users", "list", "\xe4");
+	expect(&h, 1, "not UTF-8");
 	RUN(&h, NULL, "users", "block", USER);
 	expect(&h, 0, "");
 	RUN(&h, NULL, "users", "show", USER);
