@@ -81,11 +81,22 @@ begin_switch() {
 }
 
 # Dovecot closes its doors first, so that nobody asks the services that go, and what is to be
-# delivered waits in the queue. It takes its time for the sessions that are open.
-stop_theirs() { # UNIT...
-	step 'services of the Python relay: stop'
+# delivered waits in the queue. What it is delivering may be saved, but not acknowledged yet:
+# its hook still asks those services, and without an answer Postfix would send it again.
+# Dovecot then takes its time for the sessions that are open; nobody waits for that here.
+close_dovecot() {
 	systemctl stop --no-block dovecot.service
 	sleep 0.2
+	left=40
+	while [ $left -gt 0 ] && ss -Hx 2>/dev/null | grep -q dovecot-lmtp; do
+		left=$((left - 1))
+		sleep 0.1
+	done
+}
+
+stop_theirs() { # UNIT...
+	step 'services of the Python relay: stop'
+	close_dovecot
 	systemctl stop "$@" 2>/dev/null || : # not all of them are on every relay
 }
 
@@ -226,8 +237,7 @@ go_back() {
 	with_units 'disable --no-reload -q' "$disable"
 	systemctl daemon-reload
 	step 'our services: stop'
-	with_units 'stop --no-block' dovecot.service
-	sleep 0.2
+	close_dovecot
 	with_units stop "$gone"
 	hand_back_state
 	put_back /etc/chatmaild/chatmail.ini

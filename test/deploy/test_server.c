@@ -142,7 +142,7 @@ static const struct script_case {
 	{ "units are as they were",
 	    "systemctl() { echo \"$*\"; }; freeze_postfix() { echo freeze; }\n"
 	    "stop_postfix() { echo thaw; }; hand_back_state() { echo hand back; }\n"
-	    "postqueue() { :; }; put_back() { :; }; mkdir $T; : >$T/list\n"
+	    "postqueue() { :; }; put_back() { :; }; ss() { :; }; mkdir $T; : >$T/list\n"
 	    "printf '%s\\n' 'a enabled active' 'b disabled inactive' 'c masked "
 	    "inactive' "
 	    "'d unknown inactive' 'e static active' >$T/units; go_back",
