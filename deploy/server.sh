@@ -119,6 +119,12 @@ configure_packages() {
 	rm "$D/dpkg"
 }
 
+# An apt that can fetch no list calls that a success, and then knows no package.
+no_packages() {
+	die 'The packages could not be installed. See above whether it is the network,' \
+		'the DNS or a source in /etc/apt; then run again.'
+}
+
 install_packages() { # fresh|stale PACKAGE-OR-FILE...
 	lists=$1
 	shift
@@ -129,11 +135,10 @@ install_packages() { # fresh|stale PACKAGE-OR-FILE...
 	[ "$lists" = fresh ] || update_lists
 	step "packages $*"
 	if ! apt install --reinstall --allow-downgrades "$@"; then
-		[ "$lists" = fresh ] || die 'The packages could not be installed.'
+		[ "$lists" = fresh ] || no_packages
 		update_lists
 		step "packages $*"
-		apt install --reinstall --allow-downgrades "$@" ||
-			die 'The packages could not be installed.'
+		apt install --reinstall --allow-downgrades "$@" || no_packages
 	fi
 	unblock_services
 }

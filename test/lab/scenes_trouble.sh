@@ -45,6 +45,66 @@ scene_wrong_host_key() {
 	says 'ssh-keygen -R'
 }
 
+# A login that may not become root; then one that may.
+scene_no_sudo() {
+	need a
+	on a 'id keeper >/dev/null 2>&1 || useradd -m -s /bin/bash keeper
+		rm -f /etc/sudoers.d/lab
+		install -d -m 700 -o keeper /home/keeper/.ssh
+		install -m 600 -o keeper /root/.ssh/authorized_keys /home/keeper/.ssh/'
+	untouched a refused a --ssh-host keeper@relay-a.example
+	says 'may not become root without a password'
+	on a 'apt-get -q update >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get -q -y \
+		--no-install-recommends install sudo >/dev/null 2>&1
+		echo "keeper ALL=(ALL) NOPASSWD: ALL" >/etc/sudoers.d/lab'
+	write_ini a <<<'max_user_send_per_minute = 21'
+	deploy a --ssh-host keeper@relay-a.example
+	says '/etc/chatmaild/chatmail.ini'
+	mended
+}
+
+scene_wrong_release() {
+	need a
+	on a 'cp -P /etc/os-release /etc/os-release.lab
+		sed "s/^VERSION_ID=.*/VERSION_ID=\"13\"/" /usr/lib/os-release >/etc/os-release.new
+		mv /etc/os-release.new /etc/os-release'
+	refused a
+	says 'runs debian 13; a relay needs Debian 12'
+	on a 'mv /etc/os-release.lab /etc/os-release'
+	mended
+}
+
+# A package is missing, and the mirror is away; once it is back a run goes on.
+scene_mirror_down() {
+	need a
+	on a 'dpkg -P bind9-dnsutils >/dev/null && apt-get clean
+		rm -rf /var/lib/apt/lists/* /var/lib/cmdeploy/apt-updated
+		sed -i "s/:3142/:3143/" /etc/apt/sources.list'
+	trap 'on a "sed -i s/:3143/:3142/ /etc/apt/sources.list"' EXIT
+	refused a
+	says 'whether it is the network,$|whether it is the network, the DNS'
+	healthy a
+	on a 'sed -i s/:3143/:3142/ /etc/apt/sources.list'
+	mended
+	on a 'dpkg-query -W bind9-dnsutils' || fail "the package is not there"
+}
+
+# Certificates that would not do are refused before the plan, in a dry run too.
+scene_bad_certificate() {
+	local dry
+	need a
+	on a 'cp -a /etc/ssl/lab /etc/ssl/lab.good
+		openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out /etc/ssl/lab/privkey.pem'
+	for dry in --dry-run ''; do
+		# shellcheck disable=SC2086 # one word, or none
+		untouched a refused a $dry
+		says 'this is not the key of the first certificate'
+		says 'was not touched'
+	done
+	on a 'rm -r /etc/ssl/lab && mv /etc/ssl/lab.good /etc/ssl/lab'
+	mended
+}
+
 refused_for_port() {
 	refused a
 	says 'Port 3478 of the server is taken by stranger'
