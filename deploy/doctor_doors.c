@@ -8,6 +8,8 @@
 #include "deploy/quote.h"
 #include "deploy/smtp_talk.h"
 
+#define SAID_MAX 100 /* bytes of what a server says that are told */
+
 static const struct {
 	uint16_t port;
 	enum door_protocol protocol;
@@ -63,8 +65,11 @@ static bool talk(struct dial *dial, enum door_protocol protocol)
 	case DOOR_SMTPS:
 		if (smtp_talk_begin(&smtp, "doctor.invalid", protocol == DOOR_SMTP) !=
 		    250)
-			return dial_fail(dial, DIAL_NONSENSE, "it says %u %.100s",
-			    smtp.reply.code, smtp.reply.text);
+			return dial_fail(dial, DIAL_NONSENSE, "it says %u %.*s",
+			    smtp.reply.code,
+			    (int)(smtp.reply.len < SAID_MAX ? smtp.reply.len
+							    : SAID_MAX),
+			    smtp.reply.text);
 		smtp_talk_command(&smtp, "QUIT");
 		return true;
 	case DOOR_IMAP:
@@ -97,8 +102,7 @@ static void *run_knock(void *arg)
 	if (!dial_error(dial))
 		talk(dial, door->protocol);
 	if (dial_ssl(dial))
-		door_read_certificate(
-		    &door->certificate, dial_ssl(dial), k->domain, time(NULL));
+		door_read_certificate(&door->certificate, dial_ssl(dial), k->domain);
 	door->failure = dial_failure(dial);
 	if (dial_error(dial))
 		snprintf(door->error, sizeof(door->error), "%s", dial_error(dial));

@@ -72,8 +72,7 @@ void doors_wait(struct doors_knocking *k);
 const char *doors_address(const struct doors *doors, uint16_t port);
 
 /* What one connection with TLS showed. */
-void door_read_certificate(
-    struct door_certificate *c, SSL *ssl, const char *domain, int64_t now);
+void door_read_certificate(struct door_certificate *c, SSL *ssl, const char *domain);
 
 /* What another host saw of them: "open ADDRESS PORT" or "closed ADDRESS PORT", a line each. */
 struct doors_elsewhere {

@@ -72,7 +72,11 @@ static const struct link {
 	{ "port *", "resolver" }, /* who connects is looked up before he is greeted */
 	{ "port 443 *", "unit nginx.service" },
 
+	{ "port *", "tls key" },
+	{ "port *", "tls file" },
+
 	/* Certificates. */
+	{ "state certificate *", "tls *" },
 	{ "tls served *", "unit tls-cert-reload.path" },
 	{ "tls served *", "tls key" },
 	{ "tls served *", "tls file" },

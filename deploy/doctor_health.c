@@ -279,7 +279,7 @@ static void judge_out(struct doctor *d, struct span output)
 		    "by --mail-host",
 		    "no mail server is reached from here (%.*s), so mail to others "
 		    "waits",
-		    SPAN_ARG(last));
+		    SPAN_ARG(span_trim(last)));
 }
 
 static void judge_queue_line(struct doctor *d, struct span line, time_t now)

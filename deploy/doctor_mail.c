@@ -127,6 +127,16 @@ static const char *said(const struct dial *dial, const char *answer)
 	return dial_error(dial) ? dial_error(dial) : *answer ? answer : "nothing";
 }
 
+/* The same for SMTP, whose answers are no strings: the first line. */
+static void say_reply(const struct smtp_talk *smtp, char answer[DIAL_ERROR_MAX])
+{
+	struct span rest = span_make(smtp->reply.text, smtp->reply.len), line;
+
+	if (dial_error(smtp->dial) || !span_cut(&rest, '\n', &line))
+		line = span_of(said(smtp->dial, ""));
+	snprintf(answer, DIAL_ERROR_MAX, "%.*s", SPAN_ARG(line));
+}
+
 /* METADATA of the server, RFC 5464: the value of an entry; false if there is none. */
 static bool metadata(struct imap_talk *imap, const char *entry, struct text *value)
 {
@@ -211,7 +221,7 @@ static char *make_mail(
 			 : mail_clear(&mail, len);
 }
 
-/* Log in at a port of submission and send one; 0: it did not come so far. */
+/* Log in at a port of submission and send one: the code of the first refusal, or of the end. */
 static unsigned submit(struct trial *t, uint16_t port, const char *to, bool encrypted,
     char answer[DIAL_ERROR_MAX])
 {
@@ -234,14 +244,8 @@ static unsigned submit(struct trial *t, uint16_t port, const char *to, bool encr
 		text_free(&t->sent);
 		text_add_span(&t->sent, span_make(mail, len));
 		free(mail);
-	} else {
-		dial_fail(smtp.dial, DIAL_NONSENSE, "the login fails: %u %.100s", code,
-		    smtp.reply.text);
-		code = 0;
 	}
-	snprintf(answer, DIAL_ERROR_MAX, "%.*s",
-	    (int)strcspn(said(smtp.dial, smtp.reply.text), "\n"),
-	    said(smtp.dial, smtp.reply.text));
+	say_reply(&smtp, answer);
 	dial_close(smtp.dial);
 	return code;
 }

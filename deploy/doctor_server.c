@@ -139,8 +139,10 @@ static void ask_push(struct text *t, const struct config *c)
 	    "	else\n"
 	    "		echo push \"$(printf '%%s\\n' \"$said\" |\n"
 	    "			grep -iE 'error|refused|timed|verif|unknown' | head -n "
-	    "1 "
-	    "| line)\"\n"
+	    "1 |\n"
+	    "			sed -E "
+	    "'s/^[0-9A-F]+:error:[^:]*:[^:]*:[^:]*:([^:]*).*/\\1/' | "
+	    "line)\"\n"
 	    "	fi\n"
 	    "}\n"
 	    "push %s %s &\n",

@@ -269,7 +269,7 @@ faults_of_services() {
 	fault "mode of a file" 'file /etc/postfix/main.cf: has the mode' "on a 'chmod 600 /etc/postfix/main.cf'" \
 		"on a 'chmod 644 /etc/postfix/main.cf'"
 	fault "port 465 closed" 'file /etc/postfix/master.cf: was changed' \
-		"on a 'cp -a /etc/postfix/master.cf /root/; sed -i s/^465/4650/ /etc/postfix/master.cf; postfix reload 2>/dev/null; sleep 1'" \
+		"on a 'cp -a /etc/postfix/master.cf /root/; sed -i -E \"s/^(465|smtps|submissions) /4650 /\" /etc/postfix/master.cf; postfix reload 2>/dev/null; sleep 1'" \
 		"on a 'cp -a /root/master.cf /etc/postfix/; postfix reload 2>/dev/null; sleep 1'"
 	fault "another site" 'file /etc/nginx/nginx.conf: was changed' \
 		"on a 'cp -a /etc/nginx/nginx.conf /root/; printf \"events {}\nhttp { server { listen 80; } }\n\" >/etc/nginx/nginx.conf; systemctl reload nginx; sleep 1'" \
@@ -289,13 +289,18 @@ faults_of_services() {
 		"on a 'mv /root/generations /var/lib/cmdeploy/'"
 }
 
+# A file system of its own for the mailboxes, like the directory that it hides.
+mount_mail() { # OPTIONS
+	on a "set -- \$(stat -c '%a %U:%G' $mailboxes)
+		mount -t tmpfs -o $1,mode=\$1 tmpfs $mailboxes && chown \$2 $mailboxes"
+}
+
 faults_of_room() {
-	local mail=/home/vmail/mail
-	fault "disk full" "disk $mail: only" "on a 'mount -t tmpfs -o size=90m,mode=755 tmpfs $mail && chown vmail:vmail $mail
-		dd if=/dev/zero of=$mail/ballast bs=1M count=80 2>/dev/null'" "on a 'umount $mail'"
-	fault "no inodes" "inodes $mail: only" \
-		"on a 'mount -t tmpfs -o size=8g,nr_inodes=400,mode=755 tmpfs $mail && chown vmail:vmail $mail
-		for i in \$(seq 395); do : >$mail/ballast\$i; done'" "on a 'umount $mail'"
+	local mailboxes=/home/vmail/mail/relay-a.example
+	fault "disk full" "disk $mailboxes: only" "mount_mail size=90m && on a 'dd if=/dev/zero of=$mailboxes/ballast bs=1M count=80 2>/dev/null'" \
+		"on a 'umount -l $mailboxes'"
+	fault "no inodes" "inodes $mailboxes: only" "mount_mail size=8g,nr_inodes=400 &&
+		on a 'for i in \$(seq 395); do : >$mailboxes/ballast\$i; done'" "on a 'umount -l $mailboxes'"
 	# As if it had waited for hours: the times in the queue file, in their place.
 	fault "queue" 'queue _relay-b.example: ' "on b 'systemctl stop postfix@-'
 		on a 'printf \"Subject: x\n\nx\n\" | sendmail -f nobody@relay-a.example someone@_relay-b.example; sleep 3
