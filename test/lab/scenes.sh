@@ -81,10 +81,15 @@ need() { # HOST
 	load_zone "$1"
 }
 
+# A server that was made anew has other keys than those that the others remember.
 load_zone() { # HOST
+	local host
 	cmdeploy dns --config "$work/$1.ini" --zonefile "$work/$1.zone" ||
 		fail "cmdeploy dns: $(cat "$work/said")"
 	"$lab" dns load "$work/$1.zone"
+	for host in a b; do
+		on "$host" 'unbound-control -q flush_zone . 2>/dev/null' || :
+	done
 }
 
 on() { # HOST SCRIPT
