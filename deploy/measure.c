@@ -88,7 +88,7 @@ void measures_free(struct measures *m)
 	*m = (struct measures){ 0 };
 }
 
-#define TITLE_WIDTH 46 /* columns */
+#define TITLE_WIDTH 50 /* columns */
 
 static void print_line(FILE *out, const char *title, const struct measure *m)
 {

@@ -99,19 +99,19 @@ static char *table(const struct measures *m, const struct measures *former)
 }
 
 #define HEAD                                                                           \
-	"                                                  n       min    median"      \
+	"                                                      n       min    median"  \
 	"       p95       max\n"
 #define LOGIN                                                                          \
-	"Login & creation                                  3     10 ms     20 ms"      \
+	"Login & creation                                      3     10 ms     20 ms"  \
 	"     30 ms     30 ms\n"
 #define TRIP                                                                           \
-	"Round trip                                        1    1.50 s    1.50 s"      \
+	"Round trip                                            1    1.50 s    1.50 s"  \
 	"    1.50 s    1.50 s\n"
 #define LOGIN_BEFORE                                                                   \
-	"    formerly                                      3     20 ms     40 ms"      \
+	"    formerly                                          3     20 ms     40 ms"  \
 	"     60 ms     60 ms  now 0.50 of it\n"
 #define TRIP_BEFORE                                                                    \
-	"    formerly                                      1    3.00 s    3.00 s"      \
+	"    formerly                                          1    3.00 s    3.00 s"  \
 	"    3.00 s    3.00 s  now 0.50 of it\n"
 
 static void tables(void **state)
