@@ -91,7 +91,11 @@ static const char unpack[] =
     "rm -rf \"$stage\"\n"
     "mkdir -m 700 \"$stage\"\n"
     "trap 'rm -rf \"$stage\"' EXIT\n"
-    "tar --extract --preserve-permissions --same-owner -C \"$stage\"\n";
+    /* It says of each file that the disk is full. */
+    "why=$(tar --extract --preserve-permissions --same-owner -C \"$stage\" 2>&1) || {\n"
+    "	echo \"${why%%\n*}\" >&2\n"
+    "	exit 1\n"
+    "}\n";
 
 static const char restore_mail[] =
     "from=$stage$mailboxes\n"

@@ -167,7 +167,7 @@ restore_in_vain() {
 	! "$lab" net env PATH="$dir/bin" "$build/deploy/cmdeploy" restore --config "$work/a.ini" \
 		"$dir/b.tar.age" </dev/null >"$work/said" 2>&1 || fail "restored without age"
 	says 'age cannot be started.*is it installed'
-	on a '[ ! -e /home/vmail/mail ] && [ ! -e /etc/dkimkeys ]' || fail "a refused backup left something"
+	on a '[ ! -e /home/vmail/mail ] && [ ! -e /etc/chatmaild ]' || fail "a refused backup left something"
 }
 
 backup_and_back() {
@@ -190,6 +190,12 @@ backup_and_back() {
 	trust_on a
 	certify a
 	restore_in_vain
+	on a 'mkdir -p /home/vmail && mount -t tmpfs -o size=100k tmpfs /home/vmail'
+	ask_in_vain 'No space left' restore "$dir/plain.tar"
+	on a '[ -z "$(ls -A /home/vmail/mail)" ] && umount /home/vmail && rmdir /home/vmail &&
+		[ ! -e /etc/chatmaild ]' || fail "half of a backup was restored"
+	! cut_call 2 restore "$dir/plain.tar" || fail "the cut was not noticed"
+	on a '[ ! -e /home/vmail/mail/relay-a.example ]' || fail "half of a backup was restored"
 	GNUPGHOME=$dir/gpg ask restore "$dir/b.tar.gpg"
 	says 'accounts and .* messages are restored'
 	ask_in_vain 'has a relay already' restore "$dir/plain.tar"
