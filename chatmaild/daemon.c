@@ -13,11 +13,11 @@
 
 #include "chatmaild/expiry.h"
 #include "chatmaild/log.h"
+#include "chatmaild/machine.h"
 #include "chatmaild/passdb.h"
 #include "chatmaild/push_queue.h"
 #include "chatmaild/reload.h"
 #include "chatmaild/slice.h"
-#include "chatmaild/machine.h"
 #include "chatmaild/stall.h"
 #include "chatmaild/store.h"
 #include "chatmaild/systemd.h"
