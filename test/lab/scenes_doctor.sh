@@ -262,7 +262,7 @@ faults_of_services() {
 	fault "broken ini" 'file /etc/chatmaild/chatmail.ini: was changed' \
 		"on a 'cp -a /etc/chatmaild/chatmail.ini /root/; echo max_message_size = much >>/etc/chatmaild/chatmail.ini
 		systemctl restart chatmaild || :'" \
-		"on a 'cp -a /root/chatmail.ini /etc/chatmaild/; systemctl reset-failed; systemctl restart chatmaild.socket chatmaild-filter.socket chatmaild-http.socket chatmaild'"
+		"on a 'cp -a /root/chatmail.ini /etc/chatmaild/; systemctl stop chatmaild; systemctl reset-failed; systemctl start chatmaild.socket chatmaild-filter.socket chatmaild-http.socket chatmaild'"
 	fault "changed file" 'file /etc/postfix/main.cf: was changed' \
 		"on a 'cp -a /etc/postfix/main.cf /root/; echo \"# mine\" >>/etc/postfix/main.cf'" \
 		"on a 'cp -a /root/main.cf /etc/postfix/'"
@@ -302,13 +302,13 @@ faults_of_room() {
 	fault "no inodes" "inodes $mailboxes: only" "mount_mail size=8g,nr_inodes=400 &&
 		on a 'for i in \$(seq 395); do : >$mailboxes/ballast\$i; done'" "on a 'umount -l $mailboxes'"
 	# As if it had waited for hours: the times in the queue file, in their place.
-	fault "queue" 'queue _relay-b.example: ' "on b 'systemctl stop postfix@-'
-		on a 'printf \"Subject: x\n\nx\n\" | sendmail -f nobody@relay-a.example someone@_relay-b.example; sleep 3
+	fault "queue" 'queue .10\.77\.0\.99.: ' \
+		"on a 'printf \"Subject: x\n\nx\n\" | sendmail -f nobody@relay-a.example \"someone@[10.77.0.99]\"; sleep 5
 		for file in \$(find /var/spool/postfix/deferred -type f); do
 			old=\$(postcat -e \$file | sed -n \"s/^message_arrival_time: //p\")
 			old=\$(date -d \"\$old\" +%s)
 			perl -0777 -pe \"s/\$old/@{[\$old-18000]}/g\" \$file >/root/aged && cat /root/aged >\$file
-		done'" "on b 'systemctl start postfix@-'; on a 'postsuper -d ALL 2>/dev/null'"
+		done'" "on a 'postsuper -d ALL 2>/dev/null'"
 }
 
 scene_doctor_faults() {
