@@ -118,9 +118,11 @@ end_switch() {
 	postqueue -f 2>/dev/null || :
 }
 
+# The last step that was told is the one that failed.
 switch_failed() {
 	trap - EXIT
 	set +e
+	step() { :; }
 	note 'The switch failed: the Python relay is put back.'
 	go_back
 	rm -f "$T/begun"

@@ -159,7 +159,7 @@ static const struct script_case {
 	    "This server was not taken over from a Python relay: there is nothing to "
 	    "give back.\nexit 1\n" },
 	{ "a switch that fails is undone",
-	    "go_back() { echo go back; }; freeze_postfix() { :; }\n"
+	    "go_back() { step back; echo go back; }; freeze_postfix() { :; }\n"
 	    "mkdir $T; begin_switch; die no",
 	    "@step switch to our services\nno\n"
 	    "@note The switch failed: the Python relay is put back.\n"
