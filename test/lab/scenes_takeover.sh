@@ -279,7 +279,7 @@ scene_takeover_cut() {
 	local step
 	need_python
 	write_ini a </dev/null
-	for step in 'switch to our services' 'Postfix: stop' 'a copy of what the Python relay has'; do
+	for step in 'switch to our services' 'device tokens and notifications' 'a copy of what the Python relay has'; do
 		! cut_at "$step" a || fail "cut at '$step': not noticed"
 		says -i 'run again'
 		try_deploy a || fail "after a cut at '$step': $(tail -n 8 "$work/said")"
