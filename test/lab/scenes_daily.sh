@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154 # of acceptance
 # Scenarios of acceptance: what an operator asks of a relay from day to day, as docs/operate.md
-# and its neighbours tell; the unusual places; and the end. Carol and her relay are those of
+# and its neighbours tell; and a relay without a name. Carol and her relay are those of
 # scenes_move.sh. Sourced by it.
 
 users_by_hand() {
@@ -86,29 +86,4 @@ scene_nameless() {
 	[[ $address == *@\[10.77.0.3\] ]] || fail "no address of the relay: $answer"
 	"$lab" net curl -sSk --user "$address:$password" imaps://10.77.0.3/ -X NOOP || fail "no login as $address"
 	grep -q dclogin <<<"$answer" || fail "no link: $answer"
-}
-
-# cmdeploy on the server, from its package; then the end of it all.
-scene_farewell() {
-	local file
-	write_ini b </dev/null
-	"$lab" reset b
-	for file in "$packages"/{chatmaild,chatmaild-dovecot-plugin,cmdeploy}_*.deb "$binaries"/*; do
-		on b "mkdir -p /root/d /root/b && cat >/root/${file##*/}" <"$file"
-	done
-	on b 'cat >/root/chatmail.ini' <"$work/b.ini"
-	on b 'cd /root && mv ./*.deb d && mv chatmail-turn* iroh-relay* deltachat* manifest b
-		apt-get -qq update && apt-get -qq install -y ./d/cmdeploy_*.deb >/dev/null 2>&1
-		cmdeploy run --ssh-host localhost --packages d --binaries b >run.log 2>&1' ||
-		fail "on the server itself: $(on b 'tail -n 5 /root/run.log')"
-	healthy b
-	on b 'cd /root && cmdeploy registration --ssh-host localhost closed &&
-		cmdeploy run --ssh-host localhost --packages d --binaries b --disable-mail >run.log 2>&1'
-	[ "$(on b 'systemctl is-active postfix@- dovecot' | sort -u)" = inactive ] || fail "mail still runs"
-	# As docs/uninstall.md has it.
-	on b 'bash -euc "systemctl disable --now -q chatmaild.service chatmaild.socket chatmaild-filter.socket chatmaild-http.socket
-		rm -rf /home/vmail /var/lib/chatmaild /var/spool/postfix/{deferred,active,incoming,hold}/*
-		journalctl -q --rotate && journalctl -q --vacuum-time=1s
-		apt-get -qq purge -y chatmaild chatmaild-dovecot-plugin >/dev/null 2>&1"
-		[ ! -e /home/vmail ] && ! command -v chatmaild'
 }
