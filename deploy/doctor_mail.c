@@ -58,6 +58,7 @@ bool doctor_account_init(struct doctor_account *a, const struct config *c)
 	snprintf(
 	    a->address, sizeof(a->address), "%s%s@%s", prefix, name, c->mail_domain);
 	snprintf(a->timer, sizeof(a->timer), "cmdeploy-doctor-%s", unit);
+	snprintf(a->script, sizeof(a->script), "/run/%s.sh", a->timer);
 	return true;
 }
 
@@ -78,10 +79,13 @@ char *doctor_guard_script(const struct doctor_account *a, bool made)
 	struct text t = { 0 }, later = { 0 };
 
 	add_delete(&later, a);
+	quote_command(&later, "rm -f %s\n", a->script);
+	/* Not as an argument: a transient unit is not read back as it was given. */
 	quote_command(&t,
 	    "# an account that goes by itself\n"
-	    "systemd-run -q --collect --on-active=%u --unit=%s sh -c %s\n",
-	    (unsigned)DELETED_SECONDS, a->timer, later.data);
+	    "printf %%s %s >%s\n"
+	    "systemd-run -q --collect --on-active=%u --unit=%s sh %s\n",
+	    later.data, a->script, (unsigned)DELETED_SECONDS, a->timer, a->script);
 	if (made)
 		quote_command(&t, "chatmailctl --password-stdin -- users create %s\n",
 		    a->address);
@@ -95,7 +99,8 @@ char *doctor_delete_script(const struct doctor_account *a)
 
 	text_add(&t, "# the account goes\n");
 	add_delete(&t, a);
-	quote_command(&t, "systemctl stop %s.timer 2>/dev/null || :\n", a->timer);
+	quote_command(&t, "systemctl stop %s.timer 2>/dev/null || :\nrm -f %s\n",
+	    a->timer, a->script);
 	return text_take(&t);
 }
 

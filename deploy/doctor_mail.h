@@ -15,7 +15,9 @@
 struct doctor_account {
 	char address[DOCTOR_ADDRESS_MAX];
 	char password[128];
-	char timer[64]; /* a unit on the server, which deletes the account at last */
+	char timer
+	    [64]; /* a unit on the server, which deletes the account at last, ... */
+	char script[80]; /* ... and how */
 };
 
 /* False if there is no randomness, or no name that the config allows. */
