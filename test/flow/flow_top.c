@@ -209,6 +209,8 @@ static void shows_what_happens(void **state)
 	expect(&h, "1 accounts ");
 	expect(&h, "refused\n  account ");
 	assert_null(strstr(h.screen, "nothing was refused"));
+	order(&h, "send-keys q");
+	expect_left(&h, 0);
 	house_deinit(&h);
 }
 
