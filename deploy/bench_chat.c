@@ -101,7 +101,8 @@ static bool write_large_file(struct bench *b, const char *path)
 	if (file && fclose(file) != 0)
 		good = false;
 	if (!good)
-		snprintf(b->error, sizeof(b->error), "%s: %s", path, strerror(errno));
+		snprintf(
+		    b->error, sizeof(b->error), "%.120s: %s", path, strerror(errno));
 	return good;
 }
 
