@@ -41,8 +41,8 @@ static bool want_helper(struct relay *r, struct wanted *w)
 		want_binary(w, &binaries[i]);
 	if (!component_file(r, w, "turn", &unit))
 		return false;
+	want_unit(w, COTURN, UNIT_STOPPED); /* first: both want the port */
 	want_unit(w, HELPER, UNIT_RUNNING);
-	want_unit(w, COTURN, UNIT_STOPPED);
 	return true;
 }
 
