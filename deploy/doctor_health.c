@@ -261,16 +261,16 @@ static void judge_out(struct doctor *d, struct span output)
 	bool any = false;
 
 	while (answer_next(&r, &value)) {
-		struct span host = answer_word(&value);
+		struct span host;
 
 		any = true;
+		last = value;
+		host = answer_word(&value);
 		if (span_is(value, "ok")) {
 			doctor_note(d, DOCTOR_SOUND, "out 25", NULL,
 			    "port 25 of %.*s is reached", SPAN_ARG(host));
 			return;
 		}
-		last =
-		    span_make(host.data, (size_t)(value.data + value.len - host.data));
 	}
 	if (any)
 		doctor_note(d, DOCTOR_TROUBLE, "out 25",
