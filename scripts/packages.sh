@@ -12,7 +12,7 @@ BUILD_PACKAGES=(
 
 # Making Debian packages, beyond these.
 # shellcheck disable=SC2034
-PACKAGE_PACKAGES=(debhelper dpkg-dev git)
+PACKAGE_PACKAGES=(build-essential debhelper git)
 
 # A whole relay on this machine, and what looks at it.
 # shellcheck disable=SC2034
