@@ -101,11 +101,9 @@ static void describe(struct text *to, const struct wanted_thing *t)
 		text_printf(to, "unit %s %s\n", t->unit.name, states[t->unit.state]);
 		break;
 	case WANTED_DEB:
-		text_printf(to, "deb %s %s %s %.8s %s %s\n", t->deb.name,
+		text_printf(to, "deb %s %s %s %.8s restart %s reload %s\n", t->deb.name,
 		    t->deb.version, t->deb.arch, t->deb.sha256,
-		    t->deb.effects.restart ? "restart" : "reload",
-		    t->deb.effects.restart ? t->deb.effects.restart
-					   : t->deb.effects.reload);
+		    or_none(t->deb.effects.restart), or_none(t->deb.effects.reload));
 		break;
 	default:
 		text_printf(
@@ -306,16 +304,15 @@ static const struct deb_case {
 	{ "both, and others",
 	    { "chatmaild_1.0-1_amd64.deb", "chatmaild-dovecot-plugin_1.0-1_amd64.deb",
 		"chatmaild-dbgsym_1.0-1_amd64.deb", "cmdeploy_1.0-1_amd64.deb" },
-	    "deb chatmaild-dovecot-plugin 1.0-1 amd64 f3eea19b reload "
-	    "dovecot.service\n"
-	    "deb chatmaild 1.0-1 amd64 48eff982 restart chatmaild.service\n",
+	    "deb chatmaild-dovecot-plugin 1.0-1 amd64 f3eea19b restart - reload -\n"
+	    "deb chatmaild 1.0-1 amd64 48eff982 restart chatmaild.service reload -\n",
 	    NULL },
 	{ "two processors",
 	    { "chatmaild_1_amd64.deb", "chatmaild_1_arm64.deb",
 		"chatmaild-dovecot-plugin_1_all.deb" },
-	    "deb chatmaild-dovecot-plugin 1 all 01f4e612 reload dovecot.service\n"
-	    "deb chatmaild 1 amd64 4371c02c restart chatmaild.service\n"
-	    "deb chatmaild 1 arm64 bb033fc2 restart chatmaild.service\n",
+	    "deb chatmaild-dovecot-plugin 1 all 01f4e612 restart - reload -\n"
+	    "deb chatmaild 1 amd64 4371c02c restart chatmaild.service reload -\n"
+	    "deb chatmaild 1 arm64 bb033fc2 restart chatmaild.service reload -\n",
 	    NULL },
 	{ "one is missing", { "chatmaild_1_amd64.deb" }, NULL,
 	    ": there is no chatmaild-dovecot-plugin_*.deb" },
