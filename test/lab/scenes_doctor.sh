@@ -232,8 +232,12 @@ filtered() { # NAME CAUSES RULE HOOK
 		nft add rule inet fault c $3'" "on a 'nft delete table inet fault'"
 }
 
-faults_of_network() {
+need_nft() {
 	on a 'command -v nft >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get -q -y install nftables >/dev/null'
+}
+
+faults_of_network() {
+	need_nft
 	filtered "port 25 dropped" 'port 25 10\.77\.0\.2: the server listens, but a packet filter' 'tcp dport 25 drop'
 	filtered "port 993 dropped" 'port 993 10\.77\.0\.2: the server listens, but a packet filter' 'tcp dport 993 drop'
 	filtered "port 587 refused" 'port 587 10\.77\.0\.2: the server listens, but a packet filter' \
@@ -322,6 +326,65 @@ scene_doctor_faults() {
 	[ -z "$(causes)" ] || fail "in the end: $(causes)"
 	left_nothing
 	figure "$faults faults, each named by its cause"
+}
+
+drop_from() { # ADDRESS PORT
+	on a "nft add table inet fault
+		nft add chain inet fault c '{ type filter hook input priority 0; }'
+		nft add rule inet fault c ip saddr $1 tcp dport $2 drop"
+}
+
+# B looks, too: what is closed to this machine alone is nothing of the relay's, what is closed to B
+# alone is.
+scene_doctor_elsewhere() {
+	local faults=0 missed='' here=10.77.0.1 there=10.77.0.3
+	doctor_needs
+	need_nft
+	doctor --from "root@$there"
+	[ -z "$(causes)" ] || fail "found on a sound relay: $(causes)"
+	drop_from "$here" 25
+	doctor --from "root@$there"
+	on a 'nft delete table inet fault'
+	[ -z "$(causes)" ] || fail "closed to this machine alone: $(causes)"
+	jq -e '.findings[] | select(.probe == "port 25 10.77.0.2" and .severity == "untried")' \
+		"$work/said.json" >/dev/null || fail "closed to this machine alone: not said"
+	fault "closed to others" 'port 993 10\.77\.0\.2: open to this machine, but not to root@10\.77\.0\.3' \
+		'drop_from "$there" 993' "on a 'nft delete table inet fault'" --from "root@$there"
+	[ -z "$missed" ] || fail "named wrongly:$missed"
+	doctor --from root@10.77.0.98
+	jq -e '.findings[] | select(.probe == "from" and .severity == "untried")' "$work/said.json" \
+		>/dev/null || fail "nobody there to look: not said"
+	[ -z "$(causes)" ] || fail "nobody there to look: $(causes)"
+}
+
+ipv6() { # add|delete
+	"$lab" net ip -6 address "$1" 2001:db8:77::1/64 dev br0 nodad
+	on a "ip -6 address $1 2001:db8:77::2/64 dev eth0 nodad"
+}
+
+# The relay by IPv6 too, which the lab has for this only.
+scene_doctor_ipv6() {
+	local faults=0 missed='' zone_script
+	doctor_needs
+	need_nft
+	ipv6 add
+	sed -i 's/^disable_ipv6.*/disable_ipv6 = false/' "$work/a.ini"
+	deploy a
+	load_zone a
+	doctor
+	causes
+	[ -z "$(causes)" ] || fail "found on a sound relay: $(causes)"
+	[ "$(jq '[.findings[] | select(.severity == "sound" and (.probe | test("^port [0-9]+ 2001:db8:77::2$")))]
+		| length' "$work/said.json")" -ge 7 ] || fail "not all ports were tried by IPv6"
+	"$lab" dns show >"$work/zone.good"
+	fault "port 993 dropped by IPv6" 'port 993 2001:db8:77::2: the server listens, but a packet filter' \
+		"on a 'nft add table ip6 fault
+			nft add chain ip6 fault c \"{ type filter hook input priority 0; }\"
+			nft add rule ip6 fault c tcp dport 993 drop'" "on a 'nft delete table ip6 fault'"
+	zone_fault "no IPv6 address" 'dns AAAA relay-a.example: missing' '/ AAAA /d'
+	[ -z "$missed" ] || fail "named wrongly:$missed"
+	ipv6 delete
+	need a
 }
 
 # Where nothing answers it says so, in time.
