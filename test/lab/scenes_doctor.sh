@@ -367,7 +367,9 @@ scene_doctor_ipv6() {
 	local faults=0 missed='' zone_script
 	doctor_needs
 	need_nft
+	"$lab" dns show >"$work/zone.ipv4"
 	ipv6 add
+	trap 'ipv6 delete; "$lab" dns set "$work/zone.ipv4"' EXIT
 	sed -i 's/^disable_ipv6.*/disable_ipv6 = false/' "$work/a.ini"
 	deploy a
 	load_zone a
@@ -383,8 +385,6 @@ scene_doctor_ipv6() {
 			nft add rule ip6 fault c tcp dport 993 drop'" "on a 'nft delete table ip6 fault'"
 	zone_fault "no IPv6 address" 'dns AAAA relay-a.example: missing' '/ AAAA /d'
 	[ -z "$missed" ] || fail "named wrongly:$missed"
-	ipv6 delete
-	need a
 }
 
 # Where nothing answers it says so, in time.
