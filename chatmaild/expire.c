@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -278,22 +279,38 @@ static enum tree_answer on_entry(void *arg, const struct tree_entry *f)
 
 /* --- the quota ----------------------------------------------------------------------- */
 
+/* By its directory, for one that was replaced by a symbolic link leads out of the mailbox. */
+static bool trim_message(struct visit *v, int mailbox, const char *path)
+{
+	const char *name = strchr(path, '/') + 1; /* at the top: "cur/NAME" */
+	char parent[NAME_MAX];
+	bool removed = false;
+	struct stat st;
+	int dir;
+
+	snprintf(parent, sizeof(parent), "%.*s", (int)(name - 1 - path), path);
+	dir = openat(mailbox, parent, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir < 0 || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		tell_trouble(v->e, v->name, path, errno);
+	else
+		removed = remove_file(v, "over quota", dir, name, path, &st);
+	if (dir >= 0)
+		close(dir);
+	return removed;
+}
+
 /* Take of the oldest until the total fits. Messages are told apart by name only, so one that
  * was moved meanwhile counts as gone. */
 static uint64_t trim_oldest(struct visit *v, int mailbox)
 {
-	struct expire *e = v->e;
+	const int64_t quota = v->e->rules.quota;
 	uint64_t removed = 0;
 
-	for (size_t i = 0; i < v->oldest->n && v->total > e->rules.quota; i++) {
+	for (size_t i = 0; i < v->oldest->n && v->total > quota; i++) {
 		const struct counted *c = &v->oldest->list[i];
-		struct stat st;
 
 		v->total -= c->size;
-		if (fstatat(mailbox, c->path, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			tell_trouble(e, v->name, c->path, errno);
-		else if (remove_file(v, "over quota", mailbox, c->path, c->path, &st))
-			removed++;
+		removed += trim_message(v, mailbox, c->path);
 	}
 	return removed;
 }

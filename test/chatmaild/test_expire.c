@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -565,6 +567,194 @@ static void meanwhile(void **state)
 	house_deinit(h);
 }
 
+/* --- while it is in use -------------------------------------------------------------- */
+
+#define OLD(n)  "169000000" #n ".M1P1.host,S=100000"
+#define SEEN(n) "cur/" OLD(n) ":2,S"
+
+static void path_of(const struct house *h, const char *name, char path[4096])
+{
+	snprintf(path, 4096, "%s/" USER "/%s", h->dir, name);
+}
+
+static void move(const struct house *h, const char *from, const char *to)
+{
+	char old[4096], new[4096];
+
+	path_of(h, from, old);
+	path_of(h, to, new);
+	assert_int_equal(rename(old, new), 0);
+}
+
+/* Six messages of 100 kB of which three must go. */
+static void fill(struct house *h)
+{
+	house_init(h);
+	h->e.rules.quota = 300000;
+	put(h, USER, "new/" OLD(1), 5, 0);
+	put(h, USER, SEEN(2), 5, 0);
+	put(h, USER, SEEN(3), 5, 0);
+	put(h, USER, SEEN(4), 5, 0);
+	put(h, USER, SEEN(5), 5, 0);
+	put(h, USER, SEEN(6), 5, 0);
+}
+
+/* When the first message is about to go: a client reads it, another one deletes the second,
+ * and Dovecot delivers. */
+static void on_trim(void *arg, const struct expire_note *n)
+{
+	struct house *h = arg;
+	char path[4096];
+
+	note(h, n);
+	if (n->event != EXPIRE_FILE || !there(h, USER, "new/" OLD(1)))
+		return;
+	move(h, "new/" OLD(1), SEEN(1));
+	path_of(h, SEEN(2), path);
+	assert_int_equal(unlink(path), 0);
+	put(h, USER, "new/1700000000.M7P1.host,S=100000", 5, 0);
+}
+
+static void trimmed_in_use(void **state)
+{
+	struct house h;
+
+	fill(&h);
+	h.e.tell = on_trim;
+	assert_int_equal(expire_trim(&h.e, USER), 1);
+	assert_int_equal(h.e.totals.vanished, 2);
+	assert_int_equal(h.e.totals.errors, 0);
+	assert_true(there(&h, USER, SEEN(1)));
+	assert_false(there(&h, USER, SEEN(3)));
+	assert_true(there(&h, USER, SEEN(4)));
+	assert_true(there(&h, USER, "new/1700000000.M7P1.host,S=100000"));
+	/* The next one finds what this one missed. */
+	assert_int_equal(expire_trim(&h.e, USER), 2);
+	assert_false(there(&h, USER, SEEN(1)));
+	assert_false(there(&h, USER, SEEN(4)));
+	assert_int_equal(count_files(&h, ""), 3);
+	house_deinit(&h);
+}
+
+/* A directory becomes a link to where messages of the same names lie, which are others'. */
+static void on_swap(void *arg, const struct expire_note *n)
+{
+	struct house *h = arg;
+	char cur[4096];
+
+	note(h, n);
+	if (n->event != EXPIRE_FILE || there(h, USER, "aside"))
+		return;
+	move(h, "cur", "aside");
+	path_of(h, "cur", cur);
+	assert_int_equal(symlink("../elsewhere/cur", cur), 0);
+}
+
+static void trims_nothing_elsewhere(void **state)
+{
+	struct house h;
+
+	fill(&h);
+	h.e.tell = on_swap;
+	put(&h, "elsewhere", SEEN(2), 5, 0);
+	put(&h, "elsewhere", SEEN(3), 5, 0);
+	assert_int_equal(expire_trim(&h.e, USER), 1);
+	assert_false(there(&h, USER, "new/" OLD(1)));
+	assert_true(there(&h, "elsewhere", SEEN(2)));
+	assert_true(there(&h, "elsewhere", SEEN(3)));
+	assert_int_equal(h.e.totals.errors, 2);
+	house_deinit(&h);
+}
+
+/* The mailbox goes in the middle of it. */
+static void on_vanish(void *arg, const struct expire_note *n)
+{
+	struct house *h = arg;
+	char path[4096];
+
+	note(h, n);
+	path_of(h, "cur", path);
+	if (n->event == EXPIRE_FILE && there(h, USER, "cur"))
+		assert_int_equal(tree_remove(h->e.dirfd, USER, NULL, NULL), 0);
+}
+
+static void vanishes_in_the_middle(void **state)
+{
+	struct house h;
+
+	fill(&h);
+	h.e.tell = on_vanish;
+	assert_int_equal(expire_trim(&h.e, USER), 0);
+	assert_int_equal(h.e.totals.vanished, 3);
+	assert_int_equal(h.e.totals.errors, 0);
+	house_deinit(&h);
+}
+
+#define ROUNDS     100
+#define DELIVERIES 1000
+
+struct delivery {
+	const struct house *h;
+	unsigned n; /* how many were acknowledged */
+	atomic_bool over;
+};
+
+/* As Dovecot does it, and a client that reads each at once. */
+static void *deliver(void *arg)
+{
+	struct delivery *d = arg;
+
+	while (!atomic_load(&d->over) && d->n < DELIVERIES) {
+		char tmp[4096], new[4096], cur[4096], name[128];
+
+		snprintf(name, sizeof(name), "tmp/%u", d->n);
+		path_of(d->h, name, tmp);
+		snprintf(name, sizeof(name), "new/%lld.M%uP2.host,S=100000",
+		    (long long)NOW, d->n);
+		path_of(d->h, name, new);
+		snprintf(name, sizeof(name), "cur/%lld.M%uP2.host,S=100000:2,S",
+		    (long long)NOW, d->n);
+		path_of(d->h, name, cur);
+		close(open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+		d->n += rename(tmp, new) == 0 && rename(new, cur) == 0;
+	}
+	return NULL;
+}
+
+static void nothing_delivered_is_trimmed(void **state)
+{
+	struct delivery d = { 0 };
+	uint64_t removed = 0;
+	pthread_t thread;
+	struct house h;
+
+	fill(&h);
+	put(&h, USER, "tmp/other", 0, 0);
+	put(&h, USER, "password", 0, 0);
+	d.h = &h;
+	h.e.rules.quota = 0;
+	assert_int_equal(pthread_create(&thread, NULL, deliver, &d), 0);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "cur/1690000000.M%uP3.host,S=100000", i);
+		put(&h, USER, name, 5, 0);
+		removed += expire_trim(&h.e, USER);
+		/* By age, too. Its files are new on the disk, whatever the clock says. */
+		expire_mailbox(&h.e, USER);
+		h.log_size = 0;
+		rewind(h.out);
+	}
+	atomic_store(&d.over, true);
+	pthread_join(thread, NULL);
+	assert_int_equal(removed, ROUNDS + 6);
+	assert_true(d.n > 0);
+	assert_int_equal(count_files(&h, "cur"), d.n);
+	assert_int_equal(count_files(&h, "new"), 0);
+	assert_int_equal(h.e.totals.errors, 0);
+	house_deinit(&h);
+}
+
 static void ignore_trouble(void *arg, const char *path, int error)
 {
 	*(int *)arg = error;
@@ -605,6 +795,10 @@ int main(void)
 		{ SUPPORT_TEST(unreadable_ones_are_told) },
 		{ SUPPORT_TEST(a_crash_leaves_nothing_to_log_in_to) },
 		{ SUPPORT_TABLE(meanwhile, meanwhile_cases) },
+		{ SUPPORT_TEST(trimmed_in_use) },
+		{ SUPPORT_TEST(trims_nothing_elsewhere) },
+		{ SUPPORT_TEST(vanishes_in_the_middle) },
+		{ SUPPORT_TEST(nothing_delivered_is_trimmed) },
 		{ SUPPORT_TEST(trees_too_deep_are_told) },
 	};
 
