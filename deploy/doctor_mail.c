@@ -62,7 +62,8 @@ bool doctor_account_init(struct doctor_account *a, const struct config *c)
 	return true;
 }
 
-/* Its mail goes first, for what is in the queue would come back. */
+/* Its mail goes first, for what is in the queue would come back. Ends with the condition
+ * that the account is gone. */
 static void add_delete(struct text *t, const struct doctor_account *a)
 {
 	quote_command(t,
@@ -70,7 +71,7 @@ static void add_delete(struct text *t, const struct doctor_account *a)
 	    "postqueue -j 2>/dev/null | grep -F \"\\\"$address\\\"\" |\n"
 	    "	sed -n 's/.*\"queue_id\": \"\\([A-Za-z0-9]*\\)\".*/\\1/p' |\n"
 	    "	postsuper -d - 2>/dev/null || :\n"
-	    "chatmailctl --yes -- users delete \"$address\" || :\n",
+	    "chatmailctl --yes -- users delete \"$address\"",
 	    a->address);
 }
 
@@ -79,7 +80,7 @@ char *doctor_guard_script(const struct doctor_account *a, bool made)
 	struct text t = { 0 }, later = { 0 };
 
 	add_delete(&later, a);
-	quote_command(&later, "rm -f %s\n", a->script);
+	quote_command(&later, " || :\nrm -f %s\n", a->script);
 	/* Not as an argument: a transient unit is not read back as it was given. */
 	quote_command(&t,
 	    "# an account that goes by itself\n"
@@ -99,7 +100,9 @@ char *doctor_delete_script(const struct doctor_account *a)
 
 	text_add(&t, "# the account goes\n");
 	add_delete(&t, a);
-	quote_command(&t, "systemctl stop %s.timer 2>/dev/null || :\nrm -f %s\n",
+	/* Else it may come yet: a daemon that is down finds the login when it starts. */
+	quote_command(&t,
+	    " || exit 0\nsystemctl stop %s.timer 2>/dev/null || :\nrm -f %s\n",
 	    a->timer, a->script);
 	return text_take(&t);
 }

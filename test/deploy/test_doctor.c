@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "deploy/doctor_dkim.h"
 #include "deploy/doctor_doors.h"
@@ -496,6 +497,57 @@ static void accounts_are_allowed_ones(void **state)
 	config_free(config);
 }
 
+/* A program that notes how it was called, and ends with this status. */
+static void stand_in(const char *dir, const char *name, int status)
+{
+	char text[256], *path = support_path(dir, name);
+
+	snprintf(text, sizeof(text), "#!/bin/sh\necho %s $* >>%s/calls\nexit %d\n",
+	    name, dir, status);
+	support_write_file(path, span_of(text));
+	assert_int_equal(chmod(path, 0700), 0);
+	free(path);
+}
+
+static const struct end_case {
+	const char *name;
+	int deleted;      /* how the deletion ends */
+	bool timer_stays; /* what deletes it later */
+} end_cases[] = {
+	{ "deleted", 0, false },
+	{ "not there yet", 1, true },
+};
+
+static void end_of_an_account(void **state)
+{
+	const struct end_case *c = *state;
+	struct config *config = make_config();
+	char *dir = support_tmpdir(), *script, *path, command[4096];
+	struct doctor_account a;
+	struct support_text calls;
+
+	assert_true(doctor_account_init(&a, config));
+	stand_in(dir, "postqueue", 0);
+	stand_in(dir, "postsuper", 0);
+	stand_in(dir, "systemctl", 0);
+	stand_in(dir, "chatmailctl", c->deleted);
+	script = doctor_delete_script(&a);
+	path = support_path(dir, "script");
+	support_write_file(path, span_of(script));
+	snprintf(command, sizeof(command), "PATH=%s:$PATH sh -eu %s", dir, path);
+	assert_int_equal(system(command), 0);
+	free(path);
+	path = support_path(dir, "calls");
+	calls = support_read_file(path);
+	assert_non_null(strstr(calls.data, a.address));
+	assert_int_equal(strstr(calls.data, "systemctl stop") == NULL, c->timer_stays);
+	free(calls.data);
+	free(path);
+	free(script);
+	support_tmpdir_remove(dir);
+	config_free(config);
+}
+
 int main(void)
 {
 	static const struct support_test tests[] = {
@@ -512,6 +564,7 @@ int main(void)
 		{ SUPPORT_TEST(joins_texts) },
 		{ SUPPORT_TABLE(http_code, http_cases) },
 		{ SUPPORT_TEST(accounts_are_allowed_ones) },
+		{ SUPPORT_TABLE(end_of_an_account, end_cases) },
 	};
 
 	return support_run("doctor", tests, ARRAY_LEN(tests));
